@@ -1,0 +1,51 @@
+/** What went wrong, for programs: the first word is the room that noticed. */
+export type ErrorCode =
+  | "file.missing"
+  | "file.empty"
+  | "file.truncated"
+  | "file.invalid"
+  | "file.pickle"
+  | "file.exists"
+  | "file.unwritable"
+  | "disk.full"
+  | "checkpoint.unsupported"
+  | "checkpoint.incomplete"
+  | "bundle.invalid"
+  | "delta.invalid"
+  | "delta.wrongBase"
+  | "lora.unsupported"
+  | "lora.wrongArchitecture"
+  | "lora.noChange"
+  | "engine.unusable"
+  | "engine.failed"
+  | "backend.unavailable"
+  | "option.invalid"
+  | "png.noParameters"
+  | "worker.died"
+  | "cancelled"
+  | "internal";
+
+/**
+ * An error a person can act on: one line that says what is wrong, with which file or value, and what to do.
+ * Everything thrown on purpose is one of these; anything else is a defect and is reported as "internal".
+ */
+export class UserError extends Error {
+  override readonly name = "UserError";
+
+  constructor(
+    readonly code: ErrorCode,
+    message: string,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}
+
+export function cancelled(): UserError {
+  return new UserError("cancelled", "Cancelled.");
+}
+
+/** Throws the "cancelled" error once the signal is aborted; call it between units of work. */
+export function throwIfCancelled(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw cancelled();
+}
