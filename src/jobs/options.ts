@@ -1,0 +1,90 @@
+import { z } from "zod";
+
+/*
+ * What a person asks for. The same objects come from the command line, tasks.json, commands and `--jobs` files, so each is
+ * checked here and nowhere else. Names are the command line's long options in camelCase (contract.md).
+ */
+
+export const backendSchema = z.enum(["auto", "onnxruntime", "tensorrt", "tensorrt-rtx"]);
+export const precisionSchema = z.enum(["fp16", "bf16", "fp32", "fp8", "nvfp4"]);
+export const componentSchema = z.enum(["unet", "transformer", "text_encoder", "text_encoder_2", "text_encoder_3", "vae_encoder", "vae_decoder"]);
+export const samplerSchema = z.enum(["euler", "euler_ancestral", "heun", "dpm_2", "dpmpp_2m", "dpmpp_2m_sde", "dpmpp_sde", "ddim", "uni_pc", "lcm"]);
+export const scheduleSchema = z.enum(["normal", "karras", "exponential", "simple", "sgm_uniform", "beta", "ddim_uniform", "leading", "linspace", "trailing"]);
+
+/** min, opt, max of one dynamic axis. */
+const rangeSchema = z.tuple([z.int().positive(), z.int().positive(), z.int().positive()]).refine(([min, opt, max]) => min <= opt && opt <= max, "must be min,opt,max in rising order");
+
+export const exportOptionsSchema = z.strictObject({
+  checkpoint: z.string().min(1),
+  output: z.string().min(1).optional(),
+  name: z.string().min(1).optional(),
+  backend: backendSchema.default("auto"),
+  precision: precisionSchema.optional(),
+  batch: rangeSchema.optional(),
+  height: rangeSchema.optional(),
+  width: rangeSchema.optional(),
+  context: rangeSchema.optional(),
+  static: z.boolean().default(false),
+  refit: z.enum(["individual", "all", "none"]).default("individual"),
+  components: z.array(componentSchema).nonempty().optional(),
+  keepOnnx: z.boolean().default(false),
+  overwrite: z.boolean().default(false),
+});
+
+export const deltaOptionsSchema = z.strictObject({
+  engine: z.string().min(1),
+  lora: z.string().min(1),
+  output: z.string().min(1).optional(),
+  strength: z.number().default(1),
+  dense: z.boolean().default(false),
+});
+
+/** A LoRA or a delta, with its scale. */
+export const loraReferenceSchema = z.strictObject({ file: z.string().min(1), scale: z.number().default(1) });
+
+export const generateOptionsSchema = z.strictObject({
+  engine: z.string().min(1),
+  backend: backendSchema.default("auto"),
+  prompt: z.string(),
+  negative: z.string().default(""),
+  lora: z.array(loraReferenceSchema).default([]),
+  steps: z.int().min(1).max(10_000).default(20),
+  cfg: z.number().default(7),
+  cfgRescale: z.number().min(0).max(1).default(0),
+  sampler: samplerSchema.default("euler"),
+  schedule: scheduleSchema.default("normal"),
+  seed: z.union([z.int(), z.string().regex(/^-?\d+$/)]).optional(),
+  width: z.int().positive().optional(),
+  height: z.int().positive().optional(),
+  batch: z.int().min(1).default(1),
+  image: z.string().min(1).optional(),
+  strength: z.number().gt(0).max(1).default(0.75),
+  output: z.string().min(1).optional(),
+  latents: z.string().min(1).optional(),
+  saveLatents: z.string().min(1).optional(),
+});
+
+export const inspectOptionsSchema = z.strictObject({ file: z.string().min(1) });
+
+export const benchOptionsSchema = z.strictObject({
+  engine: z.string().min(1),
+  backend: backendSchema.default("auto"),
+  lora: z.array(loraReferenceSchema).default([]),
+  steps: z.int().min(1).default(20),
+  width: z.int().positive().optional(),
+  height: z.int().positive().optional(),
+  batch: z.int().min(1).default(2),
+});
+
+export const doctorOptionsSchema = z.strictObject({});
+
+export type Backend = z.infer<typeof backendSchema>;
+export type Precision = z.infer<typeof precisionSchema>;
+export type Sampler = z.infer<typeof samplerSchema>;
+export type Schedule = z.infer<typeof scheduleSchema>;
+export type LoraReference = z.infer<typeof loraReferenceSchema>;
+export type ExportOptions = z.infer<typeof exportOptionsSchema>;
+export type DeltaOptions = z.infer<typeof deltaOptionsSchema>;
+export type GenerateOptions = z.infer<typeof generateOptionsSchema>;
+export type InspectOptions = z.infer<typeof inspectOptionsSchema>;
+export type BenchOptions = z.infer<typeof benchOptionsSchema>;

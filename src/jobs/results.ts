@@ -1,0 +1,82 @@
+import type { Architecture, Component } from "../models/architecture.ts";
+
+export interface ExportResult {
+  /** Path of the bundle's folder. */
+  readonly bundle: string;
+  readonly components: readonly { readonly component: Component; readonly file: string; readonly bytes: number }[];
+  readonly warnings: readonly string[];
+}
+
+export interface DeltaResult {
+  readonly file: string;
+  /** True where the same delta had been made before and was kept. */
+  readonly cached: boolean;
+  readonly matched: readonly string[];
+  readonly unmatched: readonly { readonly name: string; readonly reason: string }[];
+  readonly warnings: readonly string[];
+}
+
+export interface LoraReport {
+  readonly file: string;
+  readonly scale: number;
+  readonly matched: number;
+  readonly unmatched: readonly { readonly name: string; readonly reason: string }[];
+  readonly warnings: readonly string[];
+}
+
+/** Milliseconds. */
+export interface GenerateTimings {
+  readonly load: number;
+  readonly stack: number;
+  readonly encode: number;
+  readonly step: number;
+  readonly decode: number;
+  readonly total: number;
+}
+
+export interface GenerateResult {
+  readonly images: readonly string[];
+  /** Decimal, because seeds have 64 bits. */
+  readonly seed: string;
+  readonly sigmas: readonly number[];
+  readonly timings: GenerateTimings;
+  readonly loras: readonly LoraReport[];
+  readonly warnings: readonly string[];
+}
+
+export interface InspectResult {
+  readonly file: string;
+  readonly kind: "checkpoint" | "lora" | "delta" | "engine bundle" | "safetensors";
+  readonly architecture?: Architecture;
+  readonly bytes: number;
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly tensors: readonly { readonly name: string; readonly dtype: string; readonly shape: readonly number[]; readonly bytes: number }[];
+  /** Parameters by dtype and in all. */
+  readonly parameters: { readonly total: number; readonly byDtype: Readonly<Record<string, number>> };
+  readonly notes: readonly string[];
+}
+
+export interface BenchResult {
+  readonly engine: string;
+  readonly backend: string;
+  readonly stepMilliseconds: { readonly median: number; readonly min: number; readonly max: number };
+  readonly loadMilliseconds: number;
+  readonly switches: readonly { readonly stack: string; readonly read: number; readonly merge: number; readonly refit: number; readonly total: number }[];
+  readonly memoryBytes: { readonly base: number; readonly merged: number; readonly backend: number; readonly process: number };
+}
+
+export interface DoctorFinding {
+  readonly name: string;
+  readonly state: "found" | "missing" | "unusable";
+  readonly version?: string;
+  readonly where?: string;
+  /** Every place looked in, and why it was not it. */
+  readonly tried: readonly { readonly place: string; readonly reason: string }[];
+  readonly advice?: string;
+}
+
+export interface DoctorResult {
+  readonly version: string;
+  readonly platform: string;
+  readonly findings: readonly DoctorFinding[];
+}
