@@ -7,12 +7,44 @@ import { z } from "zod";
 
 export const backendSchema = z.enum(["auto", "onnxruntime", "tensorrt", "tensorrt-rtx"]);
 export const precisionSchema = z.enum(["fp16", "bf16", "fp32", "fp8", "nvfp4"]);
-export const componentSchema = z.enum(["unet", "transformer", "text_encoder", "text_encoder_2", "text_encoder_3", "vae_encoder", "vae_decoder"]);
-export const samplerSchema = z.enum(["euler", "euler_ancestral", "heun", "dpm_2", "dpmpp_2m", "dpmpp_2m_sde", "dpmpp_sde", "ddim", "uni_pc", "lcm"]);
-export const scheduleSchema = z.enum(["normal", "karras", "exponential", "simple", "sgm_uniform", "beta", "ddim_uniform", "leading", "linspace", "trailing"]);
+export const componentSchema = z.enum([
+  "unet",
+  "transformer",
+  "text_encoder",
+  "text_encoder_2",
+  "text_encoder_3",
+  "vae_encoder",
+  "vae_decoder",
+]);
+export const samplerSchema = z.enum([
+  "euler",
+  "euler_ancestral",
+  "heun",
+  "dpm_2",
+  "dpmpp_2m",
+  "dpmpp_2m_sde",
+  "dpmpp_sde",
+  "ddim",
+  "uni_pc",
+  "lcm",
+]);
+export const scheduleSchema = z.enum([
+  "normal",
+  "karras",
+  "exponential",
+  "simple",
+  "sgm_uniform",
+  "beta",
+  "ddim_uniform",
+  "leading",
+  "linspace",
+  "trailing",
+]);
 
 /** min, opt, max of one dynamic axis. */
-const rangeSchema = z.tuple([z.int().positive(), z.int().positive(), z.int().positive()]).refine(([min, opt, max]) => min <= opt && opt <= max, "must be min,opt,max in rising order");
+const rangeSchema = z
+  .tuple([z.int().positive(), z.int().positive(), z.int().positive()])
+  .refine(([min, opt, max]) => min <= opt && opt <= max, "must be min,opt,max in rising order");
 
 export const exportOptionsSchema = z.strictObject({
   checkpoint: z.string().min(1),

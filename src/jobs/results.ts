@@ -61,7 +61,13 @@ export interface BenchResult {
   readonly backend: string;
   readonly stepMilliseconds: { readonly median: number; readonly min: number; readonly max: number };
   readonly loadMilliseconds: number;
-  readonly switches: readonly { readonly stack: string; readonly read: number; readonly merge: number; readonly refit: number; readonly total: number }[];
+  readonly switches: readonly {
+    readonly stack: string;
+    readonly read: number;
+    readonly merge: number;
+    readonly refit: number;
+    readonly total: number;
+  }[];
   readonly memoryBytes: { readonly base: number; readonly merged: number; readonly backend: number; readonly process: number };
 }
 
