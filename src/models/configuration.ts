@@ -23,6 +23,26 @@ export interface UNetConfiguration {
   /** SD1.x: a fixed number of heads (8); later models: a fixed head width (64). */
   readonly heads: { readonly count: number } | { readonly width: number };
   readonly linearProjections: boolean;
+  /** From the highest resolution to the lowest. */
+  readonly levels: readonly UNetLevel[];
+  readonly middle: UNetMiddle;
+}
+
+/** The blocks of one resolution. */
+export interface UNetLevel {
+  /** Channels of every block of the level. */
+  readonly width: number;
+  /** Depth of the transformer behind each residual block on the way down, in the order they run; 0 where there is none. */
+  readonly down: readonly number[];
+  /** The same on the way up. */
+  readonly up: readonly number[];
+}
+
+export interface UNetMiddle {
+  /** 2 in every published base model; distilled ones have 1 or 0. */
+  readonly residualBlocks: number;
+  /** Depth of the transformer behind the first residual block; 0 where there is none. */
+  readonly depth: number;
 }
 
 export interface TextEncoderConfiguration {
