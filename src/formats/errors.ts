@@ -1,6 +1,7 @@
 /** What went wrong, for programs: the first word is the room that noticed. */
 export type ErrorCode =
   | "file.missing"
+  | "file.unreadable"
   | "file.empty"
   | "file.truncated"
   | "file.invalid"
@@ -31,13 +32,11 @@ export type ErrorCode =
  */
 export class UserError extends Error {
   override readonly name = "UserError";
+  readonly code: ErrorCode;
 
-  constructor(
-    readonly code: ErrorCode,
-    message: string,
-    options?: ErrorOptions,
-  ) {
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
     super(message, options);
+    this.code = code;
   }
 }
 
