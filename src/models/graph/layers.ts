@@ -1,0 +1,93 @@
+import type { GraphBuilder } from "./builder.ts";
+
+/*
+ * The layers all networks here share. A layer is named by its module's path in the checkpoint; `reach` says whether a LoRA can
+ * change its weight (UNet, text encoders) or not (VAE).
+ */
+
+export type Reach = "refittable" | "fixed";
+
+const GROUPS = 32;
+
+/** [.., in] -> [.., out]; the weight is [out, in] as in PyTorch, or a 1×1 convolution's [out, in, 1, 1]. */
+export function linear(graph: GraphBuilder, x: string, path: string, reach: Reach): string {
+  const weight = flatWeight(graph, `${path}.weight`, reach);
+  const product = graph.op("MatMul", [x, graph.op("Transpose", [weight], { perm: [1, 0] })]);
+  return graph.has(`${path}.bias`) ? graph.op("Add", [product, graph.weight(`${path}.bias`)]) : product;
+}
+
+function flatWeight(graph: GraphBuilder, name: string, reach: Reach): string {
+  const weight = reach === "refittable" ? graph.refittableWeight(name) : graph.weight(name);
+  if (graph.shape(name).length === 2) return weight;
+  return graph.op("Reshape", [weight, graph.integers([graph.size(name, 0), graph.size(name, 1)])]);
+}
+
+interface ConvolutionOptions {
+  readonly stride?: number;
+  /** Zeros added at top, left, bottom, right; half the kernel by default, which keeps the size at stride 1. */
+  readonly pads?: readonly [number, number, number, number];
+}
+
+/** [B, in, h, w] -> [B, out, h', w'] with the weight [out, in, k, k]. */
+export function convolution(graph: GraphBuilder, x: string, path: string, reach: Reach, options: ConvolutionOptions = {}): string {
+  const name = `${path}.weight`;
+  const kernel = [graph.size(name, 2), graph.size(name, 3)];
+  const [rows, columns] = kernel.map((size) => Math.floor(size / 2)) as [number, number];
+  const stride = options.stride ?? 1;
+  const weight = reach === "refittable" ? graph.refittableWeight(name) : graph.weight(name);
+  const bias = graph.has(`${path}.bias`) ? [graph.weight(`${path}.bias`)] : [];
+  return graph.op("Conv", [x, weight, ...bias], {
+    kernel_shape: kernel,
+    pads: options.pads ?? [rows, columns, rows, columns],
+    strides: [stride, stride],
+  });
+}
+
+/**
+ * Group normalization over [B, C, h, w] in 32 groups (arXiv:1803.08494), spelled with InstanceNormalization over the groups:
+ * TensorRT refuses opset 21's own operator.
+ */
+export function groupNorm(graph: GraphBuilder, x: string, path: string, epsilon: number): string {
+  const ones = graph.computeFloats(Array<number>(GROUPS).fill(1), [GROUPS]);
+  const zeros = graph.computeFloats(Array<number>(GROUPS).fill(0), [GROUPS]);
+  const groups = graph.op("Reshape", [x, graph.integers([0, GROUPS, -1])]);
+  const normalized = graph.op("InstanceNormalization", [groups, ones, zeros], { epsilon: { float: epsilon } });
+  const restored = graph.op("Reshape", [normalized, graph.op("Shape", [x])]);
+  const scaled = graph.op("Mul", [restored, perChannel(graph, `${path}.weight`)]);
+  return graph.op("Add", [scaled, perChannel(graph, `${path}.bias`)]);
+}
+
+/** A weight [C] as [C, 1, 1]. */
+function perChannel(graph: GraphBuilder, name: string): string {
+  return graph.op("Unsqueeze", [graph.weight(name), graph.integers([1, 2])]);
+}
+
+/** Layer normalization over the last axis, epsilon 1e-5. */
+export function layerNorm(graph: GraphBuilder, x: string, path: string): string {
+  const inputs = [x, graph.weight(`${path}.weight`), graph.weight(`${path}.bias`)];
+  return graph.op("LayerNormalization", inputs, { axis: -1, epsilon: { float: 1e-5 } });
+}
+
+/** x · sigmoid(x). */
+export function silu(graph: GraphBuilder, x: string): string {
+  return graph.op("Mul", [x, graph.op("Sigmoid", [x])]);
+}
+
+/** Twice the height and width, each pixel repeated; or exactly the size of `like`, where that is one less. */
+export function upsampleNearest(graph: GraphBuilder, x: string, like?: string): string {
+  const attributes = { mode: "nearest", nearest_mode: "floor", coordinate_transformation_mode: "asymmetric" };
+  if (like === undefined) return graph.op("Resize", [x, "", graph.floats([1, 1, 2, 2], [4])], attributes);
+  const channels = graph.op("Shape", [x], { start: 0, end: 2 });
+  const size = graph.op("Shape", [like], { start: 2, end: 4 });
+  return graph.op("Resize", [x, "", "", graph.op("Concat", [channels, size], { axis: 0 })], attributes);
+}
+
+/** [B, C, h, w] -> [B, h·w, C]. */
+export function toSequence(graph: GraphBuilder, x: string, channels: number): string {
+  return graph.op("Transpose", [graph.op("Reshape", [x, graph.integers([0, channels, -1])])], { perm: [0, 2, 1] });
+}
+
+/** [B, h·w, C] -> the shape [B, C, h, w] of `like`. */
+export function toImage(graph: GraphBuilder, x: string, like: string): string {
+  return graph.op("Reshape", [graph.op("Transpose", [x], { perm: [0, 2, 1] }), graph.op("Shape", [like])]);
+}
