@@ -1,0 +1,15 @@
+import type { Workbench } from "./workbench.ts";
+
+/** What a flow is given: an open window, the folder it shows, and the server's data folder. */
+export interface FlowContext {
+  readonly workbench: Workbench;
+  readonly workspace: string;
+  readonly data: string;
+}
+
+/** Something a person does in the window, from beginning to end. */
+export interface Flow {
+  readonly name: string;
+  readonly settings?: Readonly<Record<string, unknown>>;
+  readonly run: (context: FlowContext) => Promise<void>;
+}

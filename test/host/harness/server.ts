@@ -1,0 +1,85 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { join } from "node:path";
+
+/** A running VS Code server. */
+export interface Server {
+  readonly port: number;
+  stop(): Promise<void>;
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const probe = createServer();
+    probe.once("error", reject);
+    probe.listen(0, "127.0.0.1", () => {
+      const address = probe.address();
+      probe.close(() => (address && typeof address === "object" ? resolve(address.port) : reject(new Error("no port"))));
+    });
+  });
+}
+
+/** What every run wants quiet; a test adds its own. */
+const SETTINGS = {
+  "security.workspace.trust.enabled": false,
+  "security.workspace.trust.startupPrompt": "never",
+  "workbench.startupEditor": "none",
+  "workbench.tips.enabled": false,
+  "workbench.secondarySideBar.defaultVisibility": "hidden",
+  "chat.disableAIFeatures": true,
+  "extensions.autoUpdate": false,
+  "extensions.ignoreRecommendations": true,
+  "git.enabled": false,
+  "task.allowAutomaticTasks": "off",
+};
+
+function untilListening(child: ChildProcess, output: () => string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(`The VS Code server did not start in 60 s:\n${output()}`)), 60_000);
+    child.once("exit", (code) => reject(new Error(`The VS Code server ended with ${code}:\n${output()}`)));
+    child.stdout?.on("data", () => {
+      if (!output().includes("Extension host agent listening")) return;
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+}
+
+/**
+ * Starts the server that `setup-vscode.mjs` installed, on a free port.
+ * @param serverFolder the folder that holds out/server-main.js
+ * @param dataFolder an empty folder for its settings, extensions and logs
+ * @param environment variables that the extension host is to see as well
+ */
+export async function startServer(
+  serverFolder: string,
+  dataFolder: string,
+  settings: Readonly<Record<string, unknown>> = {},
+  environment: Readonly<Record<string, string>> = {},
+): Promise<Server> {
+  mkdirSync(join(dataFolder, "data", "Machine"), { recursive: true });
+  writeFileSync(join(dataFolder, "data", "Machine", "settings.json"), JSON.stringify({ ...SETTINGS, ...settings }, undefined, 2));
+  const port = await freePort();
+  const args = ["--host", "127.0.0.1", "--port", String(port), "--without-connection-token", "--accept-server-license-terms"];
+  args.push("--server-data-dir", dataFolder, "--telemetry-level", "off", "--enable-smoke-test-driver");
+  const child = spawn(process.execPath, [join("out", "server-main.js"), ...args], {
+    cwd: serverFolder,
+    env: { ...process.env, ...environment },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let output = "";
+  child.stdout.on("data", (data: Buffer) => (output += data.toString()));
+  child.stderr.on("data", (data: Buffer) => (output += data.toString()));
+  await untilListening(child, () => output);
+  return {
+    port,
+    stop: () =>
+      new Promise((resolve) => {
+        if (child.exitCode !== null || child.signalCode !== null) return resolve();
+        child.once("exit", () => resolve());
+        child.kill("SIGTERM");
+        setTimeout(() => child.kill("SIGKILL"), 3_000).unref();
+      }),
+  };
+}

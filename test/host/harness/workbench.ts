@@ -1,0 +1,114 @@
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { type Browser, type Locator, type Page, chromium } from "playwright-core";
+
+const CHROMIUM_ARGUMENTS = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+
+export interface WorkbenchOptions {
+  readonly port: number;
+  readonly workspace: string;
+  /** The extension's folder, where it is to be loaded from its sources rather than from what is installed. */
+  readonly extension?: string;
+  /** The suite to run inside the extension host. */
+  readonly suite?: string;
+  readonly onLog?: (line: string) => void;
+}
+
+export function launchBrowser(executablePath: string): Promise<Browser> {
+  return chromium.launch({ executablePath, args: CHROMIUM_ARGUMENTS });
+}
+
+/** A VS Code window, driven as a person does: keys, clicks, and what can be read on it. */
+export class Workbench {
+  readonly page: Page;
+  /** The suite's exit code; settles in runs with a suite alone. */
+  readonly exit: Promise<number>;
+  readonly #screenshots: string;
+
+  private constructor(page: Page, exit: Promise<number>, screenshots: string) {
+    this.page = page;
+    this.exit = exit;
+    this.#screenshots = screenshots;
+  }
+
+  static async open(browser: Browser, options: WorkbenchOptions, screenshots: string): Promise<Workbench> {
+    const context = await browser.newContext({ viewport: { width: 1360, height: 850 } });
+    const page = await context.newPage();
+    const exit = new Promise<number>((resolve) => void page.exposeFunction("codeAutomationExit", (code: number) => resolve(code)));
+    await page.exposeFunction("codeAutomationLog", (_level: string, parts: readonly unknown[]) => options.onLog?.(parts.join(" ")));
+    const remote = `vscode-remote://127.0.0.1:${options.port}`;
+    const payload = [["skipWelcome", "true"]];
+    if (options.extension) payload.push(["extensionDevelopmentPath", remote + options.extension]);
+    if (options.suite) payload.push(["extensionTestsPath", remote + options.suite]);
+    const query = new URLSearchParams({ folder: options.workspace, payload: JSON.stringify(payload) });
+    await page.goto(`http://127.0.0.1:${options.port}/?${query.toString().replaceAll("+", "%20")}`);
+    await page.locator(".monaco-workbench").waitFor({ timeout: 60_000 });
+    mkdirSync(screenshots, { recursive: true });
+    return new Workbench(page, exit, screenshots);
+  }
+
+  async screenshot(name: string): Promise<void> {
+    await this.page.screenshot({ path: join(this.#screenshots, `${name}.png`) });
+  }
+
+  /** Runs a command from the palette by its full title. */
+  async command(title: string): Promise<void> {
+    await this.page.keyboard.press("F1");
+    const input = this.quickInput();
+    await input.waitFor();
+    await input.fill(`>${title}`);
+    await this.quickPickRow(title).first().click();
+  }
+
+  quickInput(): Locator {
+    return this.page.locator(".quick-input-widget:visible input.input").first();
+  }
+
+  /** A row of the open quick pick that shows this text. */
+  quickPickRow(text: string): Locator {
+    return this.page.locator(".quick-input-widget:visible .quick-input-list .monaco-list-row").filter({ hasText: text });
+  }
+
+  /** Waits for the quick pick with this title and takes the row with this text. */
+  async pick(title: string, row: string): Promise<void> {
+    await this.page.locator(".quick-input-widget:visible .quick-input-title").filter({ hasText: title }).waitFor({ timeout: 30_000 });
+    await this.quickPickRow(row).first().click({ timeout: 30_000 });
+  }
+
+  /** Waits for the input box with this title, types, and presses Enter. */
+  async type(title: string, text: string): Promise<void> {
+    await this.page.locator(".quick-input-widget:visible .quick-input-title").filter({ hasText: title }).waitFor({ timeout: 30_000 });
+    await this.quickInput().fill(text);
+    await this.page.keyboard.press("Enter");
+  }
+
+  /** A notification that shows this text. */
+  notification(text: string): Locator {
+    return this.page.locator(".notifications-toasts .notification-list-item").filter({ hasText: text });
+  }
+
+  treeRow(text: string): Locator {
+    return this.page.locator(".pane-body .monaco-list-row").filter({ hasText: text });
+  }
+
+  /** An editor's tab with this name. */
+  tab(name: string): Locator {
+    return this.page.locator(".tabs-container .tab").filter({ hasText: name });
+  }
+
+  statusBarItem(text: string): Locator {
+    return this.page.locator(".statusbar-item").filter({ hasText: text });
+  }
+
+  async close(): Promise<void> {
+    await this.page.context().close();
+  }
+}

@@ -1,0 +1,42 @@
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+export interface TestWorkspace {
+  readonly folder: string;
+  remove(): void;
+}
+
+/** Tasks as a person would write them; the last one fails, for the problem matcher. */
+const TASKS = {
+  version: "2.0.0",
+  tasks: [
+    {
+      label: "export emoji-xl",
+      type: "tensorrt",
+      command: "export",
+      checkpoint: "models/emoji-xl.safetensors",
+      output: "engines-by-task",
+      problemMatcher: ["$tensorrt"],
+    },
+    {
+      label: "export a broken file",
+      type: "tensorrt",
+      command: "export",
+      checkpoint: "${workspaceFolder}/models/broken.safetensors",
+      problemMatcher: ["$tensorrt"],
+    },
+  ],
+};
+
+/** A temporary workspace with the demo's checkpoint and LoRAs, a broken checkpoint and a tasks.json. */
+export function createWorkspace(demoFolder: string): TestWorkspace {
+  const folder = mkdtempSync(join(tmpdir(), "tensorrt-host-"));
+  for (const name of ["models", "loras", ".vscode"]) mkdirSync(join(folder, name));
+  copyFileSync(join(demoFolder, "emoji-xl.safetensors"), join(folder, "models", "emoji-xl.safetensors"));
+  for (const name of ["ink.safetensors", "opposite-hue.safetensors"]) copyFileSync(join(demoFolder, name), join(folder, "loras", name));
+  // A header that says it is longer than the file.
+  writeFileSync(join(folder, "models", "broken.safetensors"), Buffer.from([255, 255, 0, 0, 0, 0, 0, 0, 123]));
+  writeFileSync(join(folder, ".vscode", "tasks.json"), JSON.stringify(TASKS, undefined, 2));
+  return { folder, remove: () => rmSync(folder, { recursive: true, force: true }) };
+}
