@@ -29,13 +29,19 @@ export function describeForeignFile(path: string, start: Uint8Array): UserError 
   const signature = SIGNATURES.find(({ bytes }) => bytes.every((byte, i) => start[i] === byte));
   if (signature) return new UserError("file.invalid", `${path} is ${signature.is}.`);
   if (beginsWith(start, [0x50, 0x4b, 0x03, 0x04])) {
-    return new UserError("file.pickle", `${path} is a zip archive: a PyTorch pickle (.ckpt, .pt, .bin) or other packed file. ${PICKLE_ADVICE}.`);
+    return new UserError(
+      "file.pickle",
+      `${path} is a zip archive: a PyTorch pickle (.ckpt, .pt, .bin) or other packed file. ${PICKLE_ADVICE}.`,
+    );
   }
   if (start[0] === 0x80 && start[1]! >= 2 && start[1]! <= 5) {
     return new UserError("file.pickle", `${path} is a Python pickle (.ckpt, .pt). ${PICKLE_ADVICE}.`);
   }
   if (/^\s*<(?:!doctype|html|\?xml|head)/i.test(Buffer.from(start).toString("latin1"))) {
-    return new UserError("file.invalid", `${path} is a web page, not a model: the download was answered with a page (a login?). Download it again.`);
+    return new UserError(
+      "file.invalid",
+      `${path} is a web page, not a model: the download was answered with a page (a login?). Download it again.`,
+    );
   }
   return undefined;
 }

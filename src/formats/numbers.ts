@@ -5,6 +5,9 @@ import { bf16ToFloat32, float32ToBf16, float32ToFp16, fp16ToFloat32 } from "./ha
 /** Dtypes whose elements are one number each, of whole bytes. Packed 4- and 6-bit types and complex numbers are not. */
 export type NumericDtype = Exclude<Dtype, "F4" | "F6_E2M3" | "F6_E3M2" | "C64">;
 
+/** The dtypes that weights are written in. */
+export type WeightDtype = "F32" | "F16" | "BF16";
+
 const NOT_NUMERIC: ReadonlySet<string> = new Set(["F4", "F6_E2M3", "F6_E3M2", "C64"]);
 
 /** Whether `toFloat32` can read this dtype. */
@@ -23,8 +26,8 @@ export function bytesPerElement(dtype: NumericDtype): number {
  * @param target where the numbers go, from its element `start` on
  */
 export function toFloat32(
-  dtype: NumericDtype,
   bytes: Uint8Array,
+  dtype: NumericDtype,
   target = new Float32Array(bytes.length / bytesPerElement(dtype)),
   start = 0,
 ): Float32Array {
@@ -73,7 +76,7 @@ const INTEGER_ARRAY = {
 } as const;
 
 /** The bytes of `values` in a dtype that weights are stored in; narrowing rounds to nearest, ties to even. */
-export function fromFloat32(dtype: "F32" | "F16" | "BF16", values: Float32Array): Uint8Array {
+export function fromFloat32(values: Float32Array, dtype: WeightDtype): Uint8Array {
   const words = dtype === "F32" ? values : dtype === "F16" ? float32ToFp16(values) : float32ToBf16(values);
   return new Uint8Array(words.buffer, words.byteOffset, words.byteLength);
 }

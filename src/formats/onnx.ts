@@ -1,6 +1,5 @@
-import { randomUUID } from "node:crypto";
-import { rename, rm, writeFile } from "node:fs/promises";
 import protobuf from "protobufjs/light.js";
+import { writeFileAtomically } from "./atomic-file.ts";
 import { ONNX_SCHEMA } from "./onnx-schema.ts";
 
 /** TensorProto.DataType by the safetensors name of the same number type. */
@@ -128,13 +127,7 @@ export function encodeModel(model: OnnxModel): Uint8Array {
     .finish();
 }
 
-/** Writes an ONNX file under a temporary name in the same folder, then renames it: a reader never sees half of one. */
+/** Writes an ONNX file; it appears under `path` whole or not at all. */
 export async function writeModel(path: string, model: OnnxModel): Promise<void> {
-  const temporary = `${path}.${randomUUID()}.tmp`;
-  try {
-    await writeFile(temporary, encodeModel(model), { flag: "wx" });
-    await rename(temporary, path);
-  } finally {
-    await rm(temporary, { force: true });
-  }
+  await writeFileAtomically(path, (writer) => writer.write(encodeModel(model)));
 }

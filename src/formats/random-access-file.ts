@@ -39,10 +39,20 @@ export class RandomAccessFile {
         throw readError(this.path, error);
       }
       if (bytesRead === 0) {
-        throw new UserError("file.truncated", `${this.path} ended at byte ${position + done} while it was read. Is it still being written?`);
+        throw new UserError(
+          "file.truncated",
+          `${this.path} ended at byte ${position + done} while it was read. Is it still being written?`,
+        );
       }
       done += bytesRead;
     }
+  }
+
+  /** `length` bytes from `position` on, in a buffer of their own that is aligned for every element size. */
+  async readBytes(position: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
+    const bytes = new Uint8Array(Buffer.allocUnsafeSlow(length).buffer as ArrayBuffer);
+    await this.read(bytes, position);
+    return bytes;
   }
 
   async close(): Promise<void> {

@@ -62,22 +62,19 @@ export class SafetensorsFile {
   }
 
   /** The tensor's bytes as they are in the file. */
-  async readBytes(name: string): Promise<Uint8Array> {
+  async readBytes(name: string): Promise<Uint8Array<ArrayBuffer>> {
     return this.readRange(name, 0, this.entry(name).length);
   }
 
   /** Bytes `begin` (inclusive) to `end` (exclusive) of a tensor. */
-  async readRange(name: string, begin: number, end: number): Promise<Uint8Array> {
+  async readRange(name: string, begin: number, end: number): Promise<Uint8Array<ArrayBuffer>> {
     const { offset, length } = this.entry(name);
     if (begin < 0 || end < begin || end > length) throw new RangeError(`Bytes ${begin}–${end} of "${name}", which has ${length}.`);
-    // Of its own, never from Node's pool: the typed array starts at 0 and is aligned for every element size.
-    const bytes = new Uint8Array(Buffer.allocUnsafeSlow(end - begin).buffer);
-    await this.#file.read(bytes, offset + begin);
-    return bytes;
+    return this.#file.readBytes(offset + begin, end - begin);
   }
 
   /** A tensor's bytes in pieces of at most `pieceLength` bytes, in order. */
-  async *readPieces(name: string, pieceLength = CONVERSION_PIECE): AsyncGenerator<Uint8Array> {
+  async *readPieces(name: string, pieceLength = CONVERSION_PIECE): AsyncGenerator<Uint8Array<ArrayBuffer>> {
     const { length } = this.entry(name);
     for (let begin = 0; begin < length; begin += pieceLength) {
       yield await this.readRange(name, begin, Math.min(begin + pieceLength, length));
@@ -93,11 +90,11 @@ export class SafetensorsFile {
     if (!isNumericDtype(dtype)) {
       throw new UserError("file.invalid", `${this.path}: tensor "${name}" has dtype ${dtype}, which cannot be read as numbers here.`);
     }
-    if (dtype === "F32") return new Float32Array((await this.readBytes(name)).buffer as ArrayBuffer);
+    if (dtype === "F32") return new Float32Array((await this.readBytes(name)).buffer);
     const values = new Float32Array(length / bytesPerElement(dtype));
     let start = 0;
     for await (const piece of this.readPieces(name)) {
-      toFloat32(dtype, piece, values, start);
+      toFloat32(piece, dtype, values, start);
       start += piece.length / bytesPerElement(dtype);
     }
     return values;
@@ -109,14 +106,15 @@ export class SafetensorsFile {
 }
 
 /** The header's JSON bytes, once its length is known to be possible. */
-async function readHeader(file: RandomAccessFile): Promise<Uint8Array> {
+async function readHeader(file: RandomAccessFile): Promise<Uint8Array<ArrayBuffer>> {
   const { path, size } = file;
   if (size === 0) throw new UserError("file.empty", `${path} is empty (0 bytes). Download or copy it again.`);
   const start = new Uint8Array(Math.min(size, 512));
   await file.read(start, 0);
   const foreign = describeForeignFile(path, start);
   if (foreign) throw foreign;
-  if (size < 8) throw new UserError("file.truncated", `${path} has only ${size} bytes, too few for a safetensors file. Download or copy it again.`);
+  if (size < 8)
+    throw new UserError("file.truncated", `${path} has only ${size} bytes, too few for a safetensors file. Download or copy it again.`);
   const length = Number(new DataView(start.buffer).getBigUint64(0, true));
   const beginsAsJson = start[8] === 0x7b;
   if (length > LARGEST_HEADER || (size > 8 && !beginsAsJson)) {
