@@ -20,16 +20,12 @@ export const profileSchema = z
     context: axisSchema.optional(),
   })
   .refine(
-    (profile) => !profile.static || axesOf(profile).every(({ min, max }) => min === max),
+    ({ static: isStatic, ...axes }) => !isStatic || Object.values(axes).every((axis) => axis === undefined || axis.min === axis.max),
     "is static, so min and max must be equal on every axis",
   );
 
 export type ProfileAxis = z.infer<typeof axisSchema>;
 export type Profile = z.infer<typeof profileSchema>;
-
-function axesOf({ batch, height, width, context }: Profile): ProfileAxis[] {
-  return [batch, height, width, context].filter((axis) => axis !== undefined);
-}
 
 /**
  * The common start of a component's file names: "unet_dyn-b1-4-h832-1920-w832-1920", "unet_stat-b1-h1024-w1024"; axes the
