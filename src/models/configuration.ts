@@ -28,6 +28,9 @@ export interface UNetConfiguration {
   readonly middle: UNetMiddle;
 }
 
+/** What a UNet's keys and shapes tell by themselves. */
+export type UNetStructure = Omit<UNetConfiguration, "heads">;
+
 /** The blocks of one resolution. */
 export interface UNetLevel {
   /** Channels of every block of the level. */

@@ -22,7 +22,7 @@ export function textEncoderModules(encoder: TextEncoderConfiguration): Map<strin
 }
 
 /** The key of the pooled output's projection: beside "text_model." in transformers' layout, inside the model in OpenCLIP's. */
-export function textProjectionName({ layout, prefix }: TextEncoderConfiguration): string {
+export function textProjectionName({ layout, prefix }: Pick<TextEncoderConfiguration, "layout" | "prefix">): string {
   return layout === "openclip" ? `${prefix}text_projection` : `${prefix.slice(0, -"text_model.".length)}text_projection.weight`;
 }
 

@@ -1,4 +1,4 @@
-import type { UNetConfiguration } from "./configuration.ts";
+import type { UNetStructure } from "./configuration.ts";
 import { UNET_PREFIX, unetParts, type UNetPart } from "./unet-parts.ts";
 
 /** Modules outside the numbered blocks: diffusers' name, then the single-file one. */
@@ -44,7 +44,7 @@ const TRANSFORMER_BLOCK_MODULES: readonly string[] = [
  * Every module of a UNet that has weights: its path in diffusers ("down_blocks.1.attentions.0.proj_in") -> its path in a single-file
  * checkpoint ("model.diffusion_model.input_blocks.4.1.proj_in"), both without ".weight" or ".bias".
  */
-export function unetDiffusersToLdm(unet: UNetConfiguration): Map<string, string> {
+export function unetDiffusersToLdm(unet: UNetStructure): Map<string, string> {
   const names = new Map<string, string>();
   for (const [diffusers, ldm] of OUTER_MODULES) names.set(diffusers, UNET_PREFIX + ldm);
   if (unet.admWidth > 0) for (const [diffusers, ldm] of LABEL_MODULES) names.set(diffusers, UNET_PREFIX + ldm);

@@ -1,4 +1,4 @@
-import type { UNetConfiguration } from "./configuration.ts";
+import type { UNetStructure } from "./configuration.ts";
 
 /** Start of a UNet's keys in a single-file checkpoint. */
 export const UNET_PREFIX = "model.diffusion_model.";
@@ -22,7 +22,7 @@ export interface UNetPart {
  * Numbering: CompVis' `UNetModel` counts every residual block and downsampler as one block, and the decoder's upsampler stands last in
  * the last block of its level; diffusers' `UNet2DConditionModel` counts levels, and parts of one kind within a level.
  */
-export function unetParts(unet: UNetConfiguration): UNetPart[] {
+export function unetParts(unet: UNetStructure): UNetPart[] {
   const parts: UNetPart[] = [];
   const skips: number[] = [];
   let width = unet.modelChannels;
@@ -63,7 +63,7 @@ export function unetParts(unet: UNetConfiguration): UNetPart[] {
   return parts;
 }
 
-function middleParts({ middle }: UNetConfiguration, width: number): UNetPart[] {
+function middleParts({ middle }: UNetStructure, width: number): UNetPart[] {
   const parts: UNetPart[] = [];
   for (let index = 0; index < middle.residualBlocks; index++) {
     parts.push(part("residual", `middle_block.${parts.length}`, `mid_block.resnets.${index}`, width, width));
