@@ -145,7 +145,9 @@ export async function writeEngineBundle(folder: string, bundle: EngineBundle): P
 function describeIssue(error: z.ZodError): string {
   const issue = error.issues[0]!;
   const place = issue.path.map(String).join(".");
-  return place === "" ? issue.message : `${place}: ${issue.message}`;
+  const text = place === "" ? issue.message : `${place}: ${issue.message}`;
+  // Both hold names from the file.
+  return text.replace(/\s+/g, " ").slice(0, 300);
 }
 
 function invalid(path: string, reason: string): UserError {
