@@ -45,7 +45,7 @@ export function encodePlan(prompt: string, tokenizer: ClipTokenizer, padToken: n
     }
     for (const word of part.text.split(/\p{White_Space}+/u)) {
       let tokens: WeightedToken[] = tokenizer.encode(word).map((id) => ({ id, weight: part.weight }));
-      const mayBeSplit = tokens.length >= LONG_WORD;
+      const mayBeSplit = tokens.length >= Math.min(LONG_WORD, room + 1);
       while (current.length + tokens.length > room) {
         const fits = mayBeSplit ? room - current.length : 0;
         current.push(...tokens.slice(0, fits));
