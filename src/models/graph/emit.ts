@@ -4,7 +4,9 @@ import type { WeightTable } from "../checkpoint.ts";
 import type { ModelConfiguration } from "../configuration.ts";
 import type { EmittedGraph } from "./emitted.ts";
 import type { GraphTarget } from "./target.ts";
+import { emitClip } from "./clip.ts";
 import { emitUNet } from "./unet.ts";
+import { emitVaeDecoder, emitVaeEncoder } from "./vae.ts";
 
 export { serialize, writeGraph, type EmittedGraph, type GraphWeight, type ResolveWeight, type WeightPlace } from "./emitted.ts";
 export { ONNX_RUNTIME_TARGET, tensorrtTarget, type FloatDtype, type GraphTarget } from "./target.ts";
@@ -19,6 +21,11 @@ export function emitComponent(
   configuration: ModelConfiguration,
   target: GraphTarget,
 ): EmittedGraph {
-  if (component === "unet" && configuration.unet) return emitUNet(weights, configuration.unet, target);
+  const { unet, vae } = configuration;
+  const textEncoder = configuration.textEncoders.find((encoder) => encoder.component === component);
+  if (component === "unet" && unet) return emitUNet(weights, unet, target);
+  if (textEncoder) return emitClip(weights, textEncoder, target);
+  if (component === "vae_decoder" && vae) return emitVaeDecoder(weights, vae, target);
+  if (component === "vae_encoder" && vae) return emitVaeEncoder(weights, target);
   throw new UserError("checkpoint.unsupported", `The checkpoint's description has no ${component} that can be exported.`);
 }

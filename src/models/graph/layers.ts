@@ -9,17 +9,25 @@ export type Reach = "refittable" | "fixed";
 
 const GROUPS = 32;
 
-/** [.., in] -> [.., out]; the weight is [out, in] as in PyTorch, or a 1×1 convolution's [out, in, 1, 1]. */
+/** [.., in] -> [.., out] by the module's weight and, where it has one, its bias. */
 export function linear(graph: GraphBuilder, x: string, path: string, reach: Reach): string {
-  const weight = flatWeight(graph, `${path}.weight`, reach);
-  const product = graph.op("MatMul", [x, graph.op("Transpose", [weight], { perm: [1, 0] })]);
-  return graph.has(`${path}.bias`) ? graph.op("Add", [product, graph.weight(`${path}.bias`)]) : product;
+  const y = product(graph, x, `${path}.weight`, reach);
+  return graph.has(`${path}.bias`) ? graph.op("Add", [y, graph.weight(`${path}.bias`)]) : y;
 }
 
-function flatWeight(graph: GraphBuilder, name: string, reach: Reach): string {
-  const weight = reach === "refittable" ? graph.refittableWeight(name) : graph.weight(name);
-  if (graph.shape(name).length === 2) return weight;
-  return graph.op("Reshape", [weight, graph.integers([graph.size(name, 0), graph.size(name, 1)])]);
+/** x · Wᵀ; the weight is [out, in] as in PyTorch, or a 1×1 convolution's [out, in, 1, 1]. */
+export function product(graph: GraphBuilder, x: string, weight: string, reach: Reach): string {
+  const matrix = asMatrix(graph, weight, useWeight(graph, weight, reach));
+  return graph.op("MatMul", [x, graph.op("Transpose", [matrix], { perm: [1, 0] })]);
+}
+
+function useWeight(graph: GraphBuilder, name: string, reach: Reach): string {
+  return reach === "refittable" ? graph.refittableWeight(name) : graph.weight(name);
+}
+
+function asMatrix(graph: GraphBuilder, name: string, value: string): string {
+  if (graph.shape(name).length === 2) return value;
+  return graph.op("Reshape", [value, graph.integers([graph.size(name, 0), graph.size(name, 1)])]);
 }
 
 interface ConvolutionOptions {
@@ -34,9 +42,8 @@ export function convolution(graph: GraphBuilder, x: string, path: string, reach:
   const kernel = [graph.size(name, 2), graph.size(name, 3)];
   const [rows, columns] = kernel.map((size) => Math.floor(size / 2)) as [number, number];
   const stride = options.stride ?? 1;
-  const weight = reach === "refittable" ? graph.refittableWeight(name) : graph.weight(name);
   const bias = graph.has(`${path}.bias`) ? [graph.weight(`${path}.bias`)] : [];
-  return graph.op("Conv", [x, weight, ...bias], {
+  return graph.op("Conv", [x, useWeight(graph, name, reach), ...bias], {
     kernel_shape: kernel,
     pads: options.pads ?? [rows, columns, rows, columns],
     strides: [stride, stride],

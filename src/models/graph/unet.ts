@@ -1,12 +1,14 @@
 import type { WeightTable } from "../checkpoint.ts";
 import type { UNetConfiguration } from "../configuration.ts";
+import { UNET_PREFIX } from "../unet-parts.ts";
 import { attention } from "./attention.ts";
 import { GraphBuilder } from "./builder.ts";
 import type { EmittedGraph } from "./emitted.ts";
 import { convolution, groupNorm, layerNorm, linear, silu, toImage, toSequence, upsampleNearest } from "./layers.ts";
 import type { GraphTarget } from "./target.ts";
 
-export const UNET_PREFIX = "model.diffusion_model.";
+/** What a UNet's graph needs to know beside its weights. */
+export type UNetDescription = Pick<UNetConfiguration, "heads" | "contextWidth">;
 
 /**
  * The UNet of Stable Diffusion 1.x, 2.x, SDXL and its refiner (arXiv:2112.10752, arXiv:2307.01952), read off its keys at any
@@ -14,28 +16,30 @@ export const UNET_PREFIX = "model.diffusion_model.";
  * one, `y` [B, A]; output `output` [B, C', h, w]. Latents of any size: each upsampling goes to the size of the
  * skip connection it meets.
  */
-export function emitUNet(weights: WeightTable, configuration: UNetConfiguration, target: GraphTarget): EmittedGraph {
+export function emitUNet(weights: WeightTable, configuration: UNetDescription, target: GraphTarget): EmittedGraph {
   const writer = new UNetWriter(new GraphBuilder("unet", weights, target), configuration);
   return writer.write();
 }
 
 class UNetWriter {
   readonly #graph: GraphBuilder;
-  readonly #configuration: UNetConfiguration;
+  readonly #heads: UNetConfiguration["heads"];
+  readonly #contextWidth: number;
   #context = "";
   #embedding = "";
 
-  constructor(graph: GraphBuilder, configuration: UNetConfiguration) {
+  constructor(graph: GraphBuilder, configuration: UNetDescription) {
     this.#graph = graph;
-    this.#configuration = configuration;
+    this.#heads = configuration.heads;
+    this.#contextWidth = configuration.contextWidth;
   }
 
   write(): EmittedGraph {
     const graph = this.#graph;
     const { computeDtype } = graph.target;
-    let x = graph.input("x", computeDtype, ["batch", this.#configuration.inChannels, "height", "width"]);
+    let x = graph.input("x", computeDtype, ["batch", graph.size(`${UNET_PREFIX}input_blocks.0.0.weight`, 1), "height", "width"]);
     const timesteps = graph.input("timesteps", "F32", ["batch"]);
-    this.#context = graph.input("context", computeDtype, ["batch", "tokens", this.#configuration.contextWidth]);
+    this.#context = graph.input("context", computeDtype, ["batch", "tokens", this.#contextWidth]);
     this.#embedding = silu(graph, this.#addLabel(this.#timeEmbedding(timesteps)));
 
     const skips: string[] = [];
@@ -49,7 +53,7 @@ class UNetWriter {
     }
     x = silu(graph, groupNorm(graph, x, `${UNET_PREFIX}out.0`, 1e-5));
     x = convolution(graph, x, `${UNET_PREFIX}out.2`, "refittable");
-    graph.output("output", x, ["batch", this.#configuration.outChannels, "height", "width"]);
+    graph.output("output", x, ["batch", graph.size(`${UNET_PREFIX}out.2.weight`, 0), "height", "width"]);
     return graph.finish();
   }
 
@@ -78,7 +82,7 @@ class UNetWriter {
 
   /** One input, middle or output block: whatever its numbered parts are, in order. `next` is the skip connection met after it. */
   #block(x: string, path: string, next?: string): string {
-    for (let i = 0; i === 0 || this.#graph.hasModule(`${path}.${i}`); i++) x = this.#part(x, `${path}.${i}`, next);
+    for (let i = 0; this.#graph.hasModule(`${path}.${i}`); i++) x = this.#part(x, `${path}.${i}`, next);
     return x;
   }
 
@@ -140,8 +144,7 @@ class UNetWriter {
   #attention(x: string, context: string, path: string): string {
     const graph = this.#graph;
     const inner = graph.size(`${path}.to_q.weight`, 0);
-    const { heads } = this.#configuration;
-    const count = "count" in heads ? heads.count : inner / heads.width;
+    const count = "count" in this.#heads ? this.#heads.count : inner / this.#heads.width;
     const q = linear(graph, x, `${path}.to_q`, "refittable");
     const k = linear(graph, context, `${path}.to_k`, "refittable");
     const v = linear(graph, context, `${path}.to_v`, "refittable");
