@@ -1,0 +1,126 @@
+import { describe, expect, test } from "vitest";
+import { COMFY_SCHEDULES } from "../../src/pipeline/comfy-schedules.ts";
+import { makeDenoiser } from "../../src/pipeline/denoiser.ts";
+import type { Prediction } from "../../src/pipeline/model-sampling.ts";
+import { sample } from "../../src/pipeline/samplers/sample.ts";
+import { SAMPLERS, type Denoise, type SamplerName } from "../../src/pipeline/samplers/sampler.ts";
+import { initialLatents, makeSchedule, type SamplingSchedule, type ScheduleName } from "../../src/pipeline/schedule.ts";
+import { TIMESTEP_SPACINGS } from "../../src/pipeline/timestep-spacing.ts";
+import { draws, fixture, image, noise, relativeError, SIZE, toy, training, unpack } from "../fixtures/samplers/toy.ts";
+
+function toyDenoiser(schedule: SamplingSchedule): Denoise {
+  return makeDenoiser({ predict: async ({ x, timesteps }) => toy(x, timesteps[0]!), schedule, batch: 1, cfg: 1 });
+}
+
+async function runCase(name: string): Promise<Float32Array> {
+  const [sampler, scheduleName, steps, prediction, ...rest] = name.split("/") as [SamplerName, ScheduleName, string, Prediction];
+  const options = rest as string[];
+  const strength = options.find((option) => option.startsWith("strength="))?.slice("strength=".length);
+  const schedule = makeSchedule({
+    sampler,
+    schedule: scheduleName,
+    steps: Number(steps),
+    training: training(prediction, options.includes("zero-snr")),
+    ...(strength ? { strength: Number(strength) } : {}),
+  });
+  const x = initialLatents(schedule, noise(0), strength ? image : undefined);
+  return sample(sampler, { denoise: toyDenoiser(schedule), schedule, x, randn: draws() });
+}
+
+describe("every sampler gives diffusers' result on the toy model", () => {
+  test.each(SAMPLERS)("%s", async (sampler) => {
+    const names = Object.keys(fixture.cases).filter((name) => name.startsWith(`${sampler}/`));
+    const schedules = new Set(names.map((name) => name.split("/")[1]));
+    expect(schedules).toEqual(new Set([...COMFY_SCHEDULES, ...TIMESTEP_SPACINGS]));
+    const failures: string[] = [];
+    for (const name of names) {
+      const error = relativeError(await runCase(name), unpack(fixture.cases[name]!));
+      if (!(error <= 1e-4)) failures.push(`${name}: ${error}`);
+    }
+    expect(failures).toEqual([]);
+  });
+});
+
+const schedule20 = makeSchedule({ sampler: "euler", schedule: "karras", steps: 20, training: training("epsilon") });
+
+describe("sample", () => {
+  test("reports each step with its denoised sample and leaves the start as it was", async () => {
+    const x = initialLatents(schedule20, noise(0));
+    const before = x.slice();
+    const steps: string[] = [];
+    let last: Float32Array | undefined;
+    const result = await sample("heun", {
+      denoise: toyDenoiser(schedule20),
+      schedule: schedule20,
+      x,
+      randn: draws(),
+      onStep: (done, total, denoised) => {
+        steps.push(`${done}/${total}`);
+        last = denoised;
+      },
+    });
+    expect(steps).toEqual(Array.from({ length: 20 }, (_, i) => `${i + 1}/20`));
+    expect(relativeError(result, last!)).toBeLessThan(1e-6);
+    expect(x).toEqual(before);
+  });
+
+  test.each(SAMPLERS)("%s stops between model calls when cancelled", async (sampler) => {
+    const controller = new AbortController();
+    let calls = 0;
+    const denoise: Denoise = async (x) => {
+      if (++calls === 3) controller.abort();
+      return x;
+    };
+    const x = initialLatents(schedule20, noise(0));
+    const run = sample(sampler, { denoise, schedule: schedule20, x, randn: draws(), signal: controller.signal });
+    await expect(run).rejects.toMatchObject({ code: "cancelled" });
+    expect(calls).toBe(3);
+  });
+
+  test.each([
+    ["euler", 0],
+    ["heun", 0],
+    ["ddim", 0],
+    ["uni_pc", 0],
+    ["dpmpp_2m", 0],
+    ["dpm_2", 0],
+    ["euler_ancestral", 19],
+    ["dpmpp_2m_sde", 19],
+    ["lcm", 19],
+    ["dpmpp_sde", 38],
+  ] as const)("%s draws noise %i times in 20 steps", async (sampler, expected) => {
+    const counts: number[] = [];
+    const randn = (count: number): Float32Array => {
+      counts.push(count);
+      return noise(counts.length);
+    };
+    const schedule = makeSchedule({ sampler, schedule: "karras", steps: 20, training: training("epsilon") });
+    await sample(sampler, { denoise: toyDenoiser(schedule), schedule, x: initialLatents(schedule, noise(0)), randn });
+    expect(counts).toEqual(Array.from({ length: expected }, () => SIZE));
+  });
+
+  test("the noise of dpmpp_sde's half and whole step belongs to one Brownian path", async () => {
+    // With a model that always sees 0, a step is linear in its two draws; the first must weigh in the whole step by its share of it.
+    const schedule = { ...schedule20, sigmas: [9, 1, 0] };
+    const seen: number[] = [];
+    const denoise: Denoise = async (x) => {
+      seen.push(x[0]!);
+      return new Float32Array(x.length);
+    };
+    const values = [1, 0];
+    const randn = (count: number): Float32Array => new Float32Array(count).fill(values.shift()!);
+    await sample("dpmpp_sde", { denoise, schedule, x: new Float32Array(SIZE), randn });
+    const up = (from: number, to: number): number => to * Math.sqrt(1 - (to / from) ** 2);
+    expect(seen[1]).toBeCloseTo(up(9, 3), 6);
+    expect(seen[2]).toBeCloseTo(up(9, 1) * Math.sqrt((9 - 3) / (9 - 1)), 6);
+  });
+
+  test("uni_pc's single step denoises with ComfyUI's schedules too", async () => {
+    const schedule = makeSchedule({ sampler: "uni_pc", schedule: "normal", steps: 1, training: training("epsilon") });
+    expect(schedule.sigmas).toHaveLength(2);
+    const x = initialLatents(schedule, noise(0));
+    const denoised = await toyDenoiser(schedule)(x, schedule.sigmas[0]!);
+    const result = await sample("uni_pc", { denoise: toyDenoiser(schedule), schedule, x, randn: draws() });
+    expect(relativeError(result, denoised)).toBeLessThan(1e-3);
+  });
+});
