@@ -1,13 +1,7 @@
-/** How the UNet's output is to be read: noise (epsilon) or velocity (v, arXiv:2202.00512). */
-export type Prediction = "epsilon" | "v_prediction";
+import type { ModelConfiguration, Prediction } from "../models/configuration.ts";
 
 /** The noise schedule that a model was trained with, and what it predicts. */
-export interface TrainingSchedule {
-  readonly prediction: Prediction;
-  readonly betaStart: number;
-  readonly betaEnd: number;
-  readonly zeroTerminalSnr: boolean;
-}
+export type TrainingSchedule = Pick<ModelConfiguration, "prediction" | "betaStart" | "betaEnd" | "zeroTerminalSnr">;
 
 /**
  * A discrete noise schedule in the variance-exploding form: a sample at `sigma` is x0 + sigma·noise. `sigmas` rise with the

@@ -34,7 +34,7 @@ export interface SamplingSchedule {
   /** Where the steps of diffusers' DDIM land, in sigma, where that is not the next step's sigma. */
   readonly landings?: readonly number[];
   /** The timestep that the model is called with at a sigma of this schedule, or between two of them. */
-  timestepOf(sigma: number): number;
+  readonly timestepOf: (sigma: number) => number;
 }
 
 export interface ScheduleOptions {
@@ -112,7 +112,7 @@ function spacedSchedule(options: ScheduleOptions & { schedule: TimestepSpacing }
   if (run < 1) {
     throw new UserError(
       "option.invalid",
-      `Strength ${strength} leaves none of ${steps} steps; use a strength of at least ${1 / steps} or more steps.`,
+      `Strength ${strength} leaves none of ${steps} steps; use a strength of at least ${Math.ceil(1000 / steps) / 1000} or more steps.`,
     );
   }
   const terminal = EXACT_ZERO_SNR.includes(sampler) ? TERMINAL_ALPHA_BAR.zero : TERMINAL_ALPHA_BAR.diffusers;

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { makeDenoiser, type DenoiserOptions, type PredictionInput } from "../../src/pipeline/denoiser.ts";
 import { guide, rescaleGuidance } from "../../src/pipeline/guidance.ts";
-import type { Prediction } from "../../src/pipeline/model-sampling.ts";
+import type { Prediction } from "../../src/models/configuration.ts";
 import { makeSchedule } from "../../src/pipeline/schedule.ts";
 import { fixture, noise, relativeError, SIZE, training, unpack } from "../fixtures/samplers/toy.ts";
 

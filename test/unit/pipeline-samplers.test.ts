@@ -1,7 +1,10 @@
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
+import { SafetensorsFile } from "../../src/formats/safetensors.ts";
 import { COMFY_SCHEDULES } from "../../src/pipeline/comfy-schedules.ts";
-import { makeDenoiser } from "../../src/pipeline/denoiser.ts";
-import type { Prediction } from "../../src/pipeline/model-sampling.ts";
+import { makeDenoiser, type PredictionInput } from "../../src/pipeline/denoiser.ts";
+import type { Prediction } from "../../src/models/configuration.ts";
 import { sample } from "../../src/pipeline/samplers/sample.ts";
 import { SAMPLERS, type Denoise, type SamplerName } from "../../src/pipeline/samplers/sampler.ts";
 import { initialLatents, makeSchedule, type SamplingSchedule, type ScheduleName } from "../../src/pipeline/schedule.ts";
@@ -38,6 +41,36 @@ describe("every sampler gives diffusers' result on the toy model", () => {
       if (!(error <= 1e-4)) failures.push(`${name}: ${error}`);
     }
     expect(failures).toEqual([]);
+  });
+});
+
+interface ReferenceCase {
+  readonly name: string;
+  readonly steps: number;
+  readonly sampler?: SamplerName;
+  readonly spacing?: ScheduleName;
+}
+
+describe("the first model call of emoji-xl's reference runs", () => {
+  const folder = new URL("../../demo/emoji-xl/reference/", import.meta.url);
+  const cases = JSON.parse(readFileSync(new URL("cases.json", folder), "utf8")) as ReferenceCase[];
+
+  test.each(cases)("$name", async ({ name, steps, sampler = "euler", spacing = "leading" }) => {
+    const file = await SafetensorsFile.open(fileURLToPath(new URL(`${name}.safetensors`, folder)));
+    const read = (tensor: string): Promise<Float32Array> => file.readFloat32(tensor);
+    const [start, xFirst, tFirst] = [await read("noise"), await read("x_first"), await read("t_first")];
+    await file.close();
+
+    const schedule = makeSchedule({ sampler, schedule: spacing, steps, training: training("epsilon") });
+    let input: PredictionInput | undefined;
+    const predict = async (given: PredictionInput): Promise<Float32Array> => {
+      input ??= given;
+      return given.x;
+    };
+    const denoise = makeDenoiser({ predict, schedule, batch: start.length / 1024, cfg: 4 });
+    await sample(sampler, { denoise, schedule, x: initialLatents(schedule, start), randn: draws() });
+    expect(new Set(input!.timesteps)).toEqual(new Set(tFirst));
+    expect(relativeError(input!.x, xFirst)).toBeLessThan(2e-6);
   });
 });
 

@@ -184,6 +184,8 @@ describe("steps and strength", () => {
     [{ strength: NaN }, /not NaN/],
     [{ strength: 1e-9 }, /Strength 1e-9 is too small for 20 steps/],
     [{ schedule: "leading", strength: 0.04 }, /Strength 0\.04 leaves none of 20 steps; use a strength of at least 0\.05/],
+    // 49 / 49 is below 1 in floating point: the advice has to hold all the same.
+    [{ schedule: "leading", steps: 49, strength: 0.02 }, /leaves none of 49 steps; use a strength of at least 0\.021/],
     [{ schedule: "simple", steps: 1001 }, /"simple" cannot make 1001 different steps; use fewer steps\./],
     [{ schedule: "simple", strength: 0.001 }, /cannot make 20000 different steps; use fewer steps or a greater strength\./],
     [{ schedule: "leading", steps: 1001 }, /"leading" cannot make 1001 different steps for sampler "euler" out of 1000/],

@@ -47,7 +47,7 @@ export function sample(sampler: SamplerName, options: SampleOptions): Promise<Fl
   return SAMPLER[sampler]({
     schedule,
     x,
-    async denoise(at, sigma) {
+    denoise: async (at, sigma) => {
       throwIfCancelled(signal);
       const denoised = await options.denoise(at, sigma, signal);
       throwIfCancelled(signal);

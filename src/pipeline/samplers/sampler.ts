@@ -22,11 +22,11 @@ export interface SamplerRun {
   readonly schedule: SamplingSchedule;
   /** The sample at the schedule's first sigma. */
   readonly x: Float32Array;
-  denoise(x: Float32Array, sigma: number): Promise<Float32Array>;
+  readonly denoise: (x: Float32Array, sigma: number) => Promise<Float32Array>;
   /** Unit-variance noise of the sample's size: one draw from the seeded stream. */
-  noise(): Float32Array;
+  readonly noise: () => Float32Array;
   /** To be called at the end of step `index`, from 0, with the step's first denoised sample. */
-  finishStep(index: number, denoised: Float32Array): void;
+  readonly finishStep: (index: number, denoised: Float32Array) => void;
 }
 
 /** Takes a sample from the schedule's first sigma to its last. */
