@@ -31,8 +31,8 @@ export async function writeFileAtomically(path: string, write: (writer: FileWrit
     throwIfCancelled(signal);
     await rename(temporary, path);
   } catch (error) {
-    await rm(temporary, { force: true });
-    throw writeError(path, error);
+    await removeQuietly(temporary);
+    throw isAbout(temporary, error) ? writeError(path, error) : error;
   }
 }
 
@@ -73,9 +73,20 @@ export async function buildFolderAtomically<Result>(
     await replaceFolder(temporary, path);
     return result;
   } catch (error) {
-    await rm(temporary, { recursive: true, force: true });
-    throw writeError(path, error);
+    await removeQuietly(temporary);
+    throw isAbout(temporary, error) ? writeError(path, error) : error;
   }
+}
+
+/** What went wrong first is the news; that its remains could not be removed either is not. */
+async function removeQuietly(path: string): Promise<void> {
+  await rm(path, { recursive: true, force: true }).catch(() => undefined);
+}
+
+/** Whether an error of the file system came from writing at `temporary`, not from something else that the callback did. */
+function isAbout(temporary: string, error: unknown): boolean {
+  const { path, syscall } = error as NodeJS.ErrnoException;
+  return path === undefined ? syscall !== "read" : path.startsWith(temporary) || path === dirname(temporary);
 }
 
 async function refuseExisting(path: string, overwrite: boolean): Promise<void> {
