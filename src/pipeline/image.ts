@@ -2,6 +2,8 @@ import { UserError } from "../formats/errors.ts";
 import type { RgbImage } from "../formats/png.ts";
 import type { Tensor } from "../formats/tensor.ts";
 
+export type { RgbImage };
+
 /**
  * The pictures in a VAE decoder's output [B, 3, H, W], whose values −1 to 1 are black to full: clamp(x/2 + ½, 0, 1)·255,
  * halves to the even level, in float32 as diffusers computes it. Throws `engine.failed` where the decoder gave NaN.
