@@ -1,8 +1,8 @@
 import type { WeightTable } from "../checkpoint.ts";
 import type { TextEncoderConfiguration } from "../configuration.ts";
+import { textEncoderModules, type TextEncoderModule } from "../text-encoder-names.ts";
 import { attention } from "./attention.ts";
 import { GraphBuilder } from "./builder.ts";
-import { clipNames, type ClipLayerNames, type ClipNames } from "./clip-names.ts";
 import type { EmittedGraph } from "./emitted.ts";
 import { layerNorm, linear, product } from "./layers.ts";
 import type { GraphTarget } from "./target.ts";
@@ -23,17 +23,17 @@ const MASKED = -65_504;
 class ClipWriter {
   readonly #graph: GraphBuilder;
   readonly #configuration: TextEncoderConfiguration;
-  readonly #names: ClipNames;
+  readonly #modules: ReadonlyMap<string, TextEncoderModule>;
 
   constructor(graph: GraphBuilder, configuration: TextEncoderConfiguration) {
     this.#graph = graph;
     this.#configuration = configuration;
-    this.#names = clipNames(configuration);
+    this.#modules = textEncoderModules(configuration);
   }
 
   write(): EmittedGraph {
     const graph = this.#graph;
-    const { layers } = this.#configuration;
+    const { layers, projectionWidth } = this.#configuration;
     const tokens = graph.input("input_ids", "I32", ["batch", "tokens"]);
     const endPositions = graph.input("end_positions", "I32", ["batch"]);
     const length = graph.op("Shape", [tokens], { start: 1, end: 2 });
@@ -43,14 +43,29 @@ class ClipWriter {
     let penultimate = x;
     for (let i = 0; i < layers; i++) {
       penultimate = x;
-      x = this.#layer(x, mask, this.#names.layer(i));
+      x = this.#layer(x, mask, `encoder.layers.${i}`);
     }
-    const last = layerNorm(graph, x, this.#names.finalNorm);
+    const last = this.#norm(x, "final_layer_norm");
     this.#output("last_hidden_state", last);
     this.#output("penultimate_hidden_state", penultimate);
-    this.#output("penultimate_normalized", layerNorm(graph, penultimate, this.#names.finalNorm));
-    if (graph.has(this.#names.projection.weight)) this.#pooled(last, endPositions);
+    this.#output("penultimate_normalized", this.#norm(penultimate, "final_layer_norm"));
+    if (projectionWidth > 0) this.#pooled(last, endPositions);
     return graph.finish();
+  }
+
+  /** A module by its name in transformers' CLIPTextModel, in whichever layout the checkpoint has it. */
+  #module(name: string): TextEncoderModule {
+    const module = this.#modules.get(name);
+    if (!module) throw new Error(`A CLIP text encoder has no module "${name}".`);
+    return module;
+  }
+
+  #norm(x: string, name: string): string {
+    return layerNorm(this.#graph, x, modulePath(this.#module(`text_model.${name}`)));
+  }
+
+  #linear(x: string, name: string): string {
+    return linear(this.#graph, x, modulePath(this.#module(`text_model.${name}`)), "refittable");
   }
 
   #output(name: string, value: string): void {
@@ -59,8 +74,8 @@ class ClipWriter {
 
   #embed(tokens: string, length: string): string {
     const graph = this.#graph;
-    const embedded = graph.op("Gather", [graph.weight(this.#names.tokenEmbedding), tokens], { axis: 0 });
-    const table = graph.weight(this.#names.positionEmbedding);
+    const embedded = graph.op("Gather", [graph.weight(this.#module("text_model.embeddings.token_embedding").weight), tokens], { axis: 0 });
+    const table = graph.weight(this.#module("text_model.embeddings.position_embedding").weight);
     const positions = graph.op("Slice", [table, graph.integers([0]), length, graph.integers([0])]);
     return graph.op("Add", [embedded, positions]);
   }
@@ -78,23 +93,22 @@ class ClipWriter {
     return graph.op("Unsqueeze", [mask, graph.integers([0, 1])]);
   }
 
-  #layer(x: string, mask: string, names: ClipLayerNames): string {
+  #layer(x: string, mask: string, path: string): string {
     const graph = this.#graph;
     const { heads, width } = this.#configuration;
-    const [q, k, v] = this.#projections(layerNorm(graph, x, names.attentionNorm), names);
+    const [q, k, v] = this.#projections(this.#norm(x, `${path}.layer_norm1`), `${path}.self_attn`);
     const attended = attention(graph, q, k, v, { heads, width: width / heads }, mask);
-    const y = graph.op("Add", [linear(graph, attended, names.output, "refittable"), x]);
-    const hidden = linear(graph, layerNorm(graph, y, names.feedForwardNorm), names.up, "refittable");
-    return graph.op("Add", [linear(graph, this.#activate(hidden), names.down, "refittable"), y]);
+    const y = graph.op("Add", [this.#linear(attended, `${path}.self_attn.out_proj`), x]);
+    const hidden = this.#linear(this.#norm(y, `${path}.layer_norm2`), `${path}.mlp.fc1`);
+    return graph.op("Add", [this.#linear(this.#activate(hidden), `${path}.mlp.fc2`), y]);
   }
 
-  #projections(x: string, { projections }: ClipLayerNames): [string, string, string] {
+  #projections(x: string, path: string): [string, string, string] {
     const graph = this.#graph;
-    if ("separate" in projections) {
-      const [q, k, v] = projections.separate;
-      return [linear(graph, x, q, "refittable"), linear(graph, x, k, "refittable"), linear(graph, x, v, "refittable")];
+    const { weight, bias, rows } = this.#module(`text_model.${path}.q_proj`);
+    if (!rows || bias === undefined) {
+      return [this.#linear(x, `${path}.q_proj`), this.#linear(x, `${path}.k_proj`), this.#linear(x, `${path}.v_proj`)];
     }
-    const { weight, bias } = projections.fused;
     const all = graph.op("Add", [product(graph, x, weight, "refittable"), graph.weight(bias)]);
     return graph.split(all, 3, -1) as [string, string, string];
   }
@@ -109,11 +123,14 @@ class ClipWriter {
 
   #pooled(last: string, endPositions: string): void {
     const graph = this.#graph;
-    const { weight, order } = this.#names.projection;
+    const { weight, transposed = false } = this.#module("text_projection");
     const indices = graph.op("Unsqueeze", [graph.cast(endPositions, "I32", "I64"), graph.integers([1])]);
     const ends = graph.op("GatherND", [last, indices], { batch_dims: 1 });
-    const pooled =
-      order === "out-in" ? product(graph, ends, weight, "refittable") : graph.op("MatMul", [ends, graph.refittableWeight(weight)]);
-    graph.output("pooled", pooled, ["batch", graph.size(weight, order === "out-in" ? 0 : 1)]);
+    const pooled = transposed ? graph.op("MatMul", [ends, graph.refittableWeight(weight)]) : product(graph, ends, weight, "refittable");
+    graph.output("pooled", pooled, ["batch", this.#configuration.projectionWidth]);
   }
+}
+
+function modulePath({ weight }: TextEncoderModule): string {
+  return weight.slice(0, -".weight".length);
 }
