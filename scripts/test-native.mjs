@@ -1,0 +1,36 @@
+/*
+ * Builds and runs the C++ tests (native/test) three times: as they are, under the address and undefined-behaviour sanitizers, and
+ * under the thread sanitizer. Prints one line a test and the counts.
+ */
+import { execFileSync, spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+// Windows' compiler has no thread sanitizer, and its address sanitizer wants another build.
+const VARIANTS = process.platform === "win32" ? ["plain"] : ["plain", "address,undefined", "thread"];
+
+const counts = { passed: 0, failed: 0 };
+for (const variant of VARIANTS) {
+  const folder = join(root, "build", "native-tests", variant.replace(",", "-"));
+  const sanitizer = variant === "plain" ? "" : variant;
+  const configuration = ["-DCMAKE_BUILD_TYPE=Release", "-DREDUX_ADDON=OFF", "-DREDUX_TESTS=ON", `-DREDUX_SANITIZER=${sanitizer}`];
+  execFileSync("cmake", ["-S", root, "-B", folder, ...configuration], { stdio: ["ignore", "ignore", "inherit"] });
+  execFileSync("cmake", ["--build", folder, "--config", "Release", "--parallel"], { stdio: ["ignore", "ignore", "inherit"] });
+  const built = [join(folder, "native", "redux_tests"), join(folder, "native", "Release", "redux_tests.exe")].find((file) => existsSync(file));
+  if (!built) throw new Error(`The tests were not built under ${folder}.`);
+
+  const { stdout, stderr, status, signal } = spawnSync(built, { encoding: "utf8" });
+  console.log(`C++ (${variant})\n${stdout.trimEnd()}`);
+  const results = stdout.split("\n").filter((line) => /^(not )?ok /.test(line));
+  const failed = results.filter((line) => line.startsWith("not")).length;
+  counts.passed += results.length - failed;
+  counts.failed += failed;
+  if (status !== 0 && failed === 0) {
+    console.log(`not ok the ${variant} run ended with ${signal ?? status}\n${stderr}`);
+    counts.failed++;
+  }
+}
+console.log(`${counts.passed} passed, ${counts.failed} failed`);
+process.exitCode = counts.failed > 0 || counts.passed === 0 ? 1 : 0;
