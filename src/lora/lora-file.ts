@@ -1,0 +1,165 @@
+import { UserError } from "../formats/errors.ts";
+import { isNumericDtype } from "../formats/numbers.ts";
+import { SafetensorsFile, type TensorEntry } from "../formats/safetensors.ts";
+import { AdapterConfiguration } from "./adapter-configuration.ts";
+import { parseLoraKey, type LoraFormat, type LoraKey } from "./lora-keys.ts";
+import { lowRankUpdate } from "./low-rank.ts";
+import type { Finding, LoraUpdate } from "./update.ts";
+
+/** The tensors of one module, by role. */
+interface ModuleTensors {
+  up?: TensorEntry;
+  down?: TensorEntry;
+  alpha?: TensorEntry;
+  adapter?: string;
+  /** The kind of update that is not applied here, where the module has tensors of one. */
+  foreign?: string;
+}
+
+interface FileContents {
+  readonly modules: Map<string, ModuleTensors>;
+  readonly formats: Set<LoraFormat>;
+  readonly unused: Finding[];
+  readonly suspicious: Finding[];
+}
+
+/**
+ * A LoRA file opened for reading: its modules are known, factors are read on demand. Formats: kohya
+ * (https://github.com/kohya-ss/sd-scripts, networks/lora.py), PEFT (https://github.com/huggingface/peft) and diffusers
+ * (`save_lora_weights`, past and present).
+ */
+export class LoraFile {
+  readonly path: string;
+  /** The formats its keys are in; nearly always one. */
+  readonly formats: readonly LoraFormat[];
+  readonly metadata: ReadonlyMap<string, string>;
+  readonly updates: readonly LoraUpdate[];
+  /** Modules and keys that are no update that can be applied, with the reason. */
+  readonly unused: readonly Finding[];
+  readonly suspicious: readonly Finding[];
+  readonly #file: SafetensorsFile;
+
+  private constructor(file: SafetensorsFile, updates: readonly LoraUpdate[], { formats, unused, suspicious }: FileContents) {
+    this.path = file.path;
+    this.formats = Array.from(formats);
+    this.metadata = file.metadata;
+    this.updates = updates;
+    this.unused = unused;
+    this.suspicious = suspicious;
+    this.#file = file;
+  }
+
+  /** Throws what `SafetensorsFile.open` throws, and "lora.unsupported" for a file that holds no LoRA that can be applied. */
+  static async open(path: string): Promise<LoraFile> {
+    const file = await SafetensorsFile.open(path);
+    try {
+      const contents = groupTensors(file);
+      const updates = await readUpdates(file, contents);
+      if (updates.length === 0) throw noUpdates(file, contents);
+      return new LoraFile(file, updates, contents);
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+  }
+
+  /** A factor's bytes as they are in the file. */
+  readBytes(entry: TensorEntry): Promise<Uint8Array> {
+    return this.#file.readBytes(entry.name);
+  }
+
+  /** A factor's numbers. */
+  readFloat32(entry: TensorEntry): Promise<Float32Array> {
+    return this.#file.readFloat32(entry.name);
+  }
+
+  async close(): Promise<void> {
+    await this.#file.close();
+  }
+}
+
+function groupTensors(file: SafetensorsFile): FileContents {
+  const contents: FileContents = { modules: new Map(), formats: new Set(), unused: [], suspicious: [] };
+  for (const entry of file.tensors.values()) {
+    const key = parseLoraKey(entry.name);
+    if (!key) {
+      contents.unused.push({ name: entry.name, reason: "it is not a key of any LoRA format known here" });
+      continue;
+    }
+    let tensors = contents.modules.get(key.module);
+    if (!tensors) contents.modules.set(key.module, (tensors = {}));
+    const reason = addTensor(tensors, key, entry);
+    if (reason !== undefined) contents.suspicious.push({ name: entry.name, reason });
+    else if (key.role === "up" || key.role === "down") contents.formats.add(key.format);
+  }
+  return contents;
+}
+
+/** Puts a tensor in its place; a string says why it has none. */
+function addTensor(tensors: ModuleTensors, key: LoraKey, entry: TensorEntry): string | undefined {
+  if (key.role === "foreign") {
+    tensors.foreign = key.kind;
+    return undefined;
+  }
+  if (key.role === "alpha") {
+    tensors.alpha = entry;
+    return undefined;
+  }
+  const adapter = key.adapter ?? "";
+  tensors.adapter ??= adapter;
+  if (tensors.adapter !== adapter) return `the file holds several adapters; of this module only "${tensors.adapter}" is used`;
+  const same = tensors[key.role];
+  if (same) return `the module's ${key.role} factor is in the file already as "${same.name}", which is used`;
+  tensors[key.role] = entry;
+  return undefined;
+}
+
+async function readUpdates(file: SafetensorsFile, contents: FileContents): Promise<LoraUpdate[]> {
+  const { modules, unused, suspicious } = contents;
+  const configuration = await AdapterConfiguration.of(file.path, file.metadata, (name, reason) => suspicious.push({ name, reason }));
+  const updates: LoraUpdate[] = [];
+  let withoutAlpha = 0;
+  for (const [module, tensors] of modules) {
+    if (tensors.foreign !== undefined) {
+      unused.push({ name: module, reason: `${tensors.foreign} is not supported` });
+      continue;
+    }
+    if (!tensors.up && !tensors.down) {
+      unused.push({ name: module, reason: "it has an alpha but no factors" });
+      continue;
+    }
+    const configured = configuration?.scaling(module) ?? { rankStabilized: false };
+    const scaling = tensors.alpha ? { ...configured, alpha: await readAlpha(file, tensors.alpha) } : configured;
+    const update = lowRankUpdate(module, { up: tensors.up, down: tensors.down, ...scaling });
+    if (typeof update === "string") unused.push({ name: module, reason: update });
+    else updates.push(update);
+    if (scaling.alpha === undefined) withoutAlpha++;
+    else if (scaling.alpha === 0) suspicious.push({ name: module, reason: "its alpha is 0, so it changes nothing" });
+  }
+  if (withoutAlpha > 0 && contents.formats.has("kohya")) {
+    suspicious.push({ name: "alpha", reason: `${withoutAlpha} modules have no alpha; alpha = rank is taken, as other programs do` });
+  }
+  return updates;
+}
+
+/** A module's alpha; NaN where the tensor is not one number. */
+async function readAlpha(file: SafetensorsFile, { name, dtype, shape }: TensorEntry): Promise<number> {
+  const isOne = shape.every((size) => size === 1);
+  return isOne && isNumericDtype(dtype) ? (await file.readFloat32(name))[0]! : NaN;
+}
+
+function noUpdates({ path, metadata, tensors }: SafetensorsFile, { modules, unused }: FileContents): UserError {
+  if (metadata.get("format")?.startsWith("trt_lora/")) return new UserError("lora.unsupported", `${path} is a delta already, not a LoRA.`);
+  const kinds = new Set(Array.from(modules.values(), ({ foreign }) => foreign).filter((kind) => kind !== undefined));
+  if (kinds.size > 0) {
+    const names = Array.from(kinds).join(", ");
+    return new UserError("lora.unsupported", `${path} holds ${names}, which cannot be applied yet. LoRAs of kohya, PEFT and diffusers can.`);
+  }
+  const [first] = unused;
+  if (modules.size > 0 && first) {
+    return new UserError("lora.unsupported", `${path} holds no usable LoRA: of "${first.name}", ${first.reason}. Download or save it again.`);
+  }
+  const [key] = tensors.keys();
+  const found = key === undefined ? "it has no tensors" : `its ${tensors.size} tensors have names like "${key}"`;
+  return new UserError("lora.unsupported", `${path} is not a LoRA: ${found}. Give a LoRA that kohya, PEFT or diffusers saved.`);
+}
