@@ -65,7 +65,9 @@ export async function buildFolderAtomically<Result>(
   await refuseExisting(path, overwrite);
   const temporary = temporarySibling(path);
   try {
-    await mkdir(dirname(resolve(path)), { recursive: true });
+    await mkdir(dirname(temporary), { recursive: true }).catch((error: unknown) => {
+      throw writeError(path, error);
+    });
     await mkdir(temporary);
     const result = await build(temporary);
     throwIfCancelled(signal);

@@ -251,6 +251,15 @@ describe("a folder built atomically", () => {
     expect(await readdir(own)).toEqual(["bundle"]);
   });
 
+  test("is refused below a file", async () => {
+    const own = await ownFolder("below");
+    await writeFile(join(own, "file"), "");
+    const path = join(own, "file", "deeper", "bundle");
+    expect(await failure(buildFolderAtomically(path, fill("abc")), path)).toBe(
+      "file.unwritable: FILE cannot be written: a part of that path is a file, not a folder. Choose another path.",
+    );
+  });
+
   test("that fails or is cancelled leaves what was there", async () => {
     const own = await ownFolder("fails");
     const path = join(own, "bundle");
