@@ -18,7 +18,9 @@ for (const variant of VARIANTS) {
   const configuration = ["-DCMAKE_BUILD_TYPE=Release", "-DREDUX_ADDON=OFF", "-DREDUX_TESTS=ON", `-DREDUX_SANITIZER=${sanitizer}`];
   execFileSync("cmake", ["-S", root, "-B", folder, ...configuration], { stdio: ["ignore", "ignore", "inherit"] });
   execFileSync("cmake", ["--build", folder, "--config", "Release", "--parallel"], { stdio: ["ignore", "ignore", "inherit"] });
-  const built = [join(folder, "native", "redux_tests"), join(folder, "native", "Release", "redux_tests.exe")].find((file) => existsSync(file));
+  const built = [join(folder, "native", "redux_tests"), join(folder, "native", "Release", "redux_tests.exe")].find((file) =>
+    existsSync(file),
+  );
   if (!built) throw new Error(`The tests were not built under ${folder}.`);
 
   const { stdout, stderr, status, signal } = spawnSync(built, { encoding: "utf8" });
