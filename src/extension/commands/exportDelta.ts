@@ -1,0 +1,64 @@
+import { basename } from "node:path";
+import * as vscode from "vscode";
+import type { Jobs } from "../../worker/protocol.ts";
+import type { Commands, DeltaArguments } from "../contributions.ts";
+import { defined, isOptions, selectedPath, toPath } from "./arguments.ts";
+import type { Services } from "./services.ts";
+import { askEngine, askLora } from "./suggest.ts";
+
+function toOptions({ engine, lora, output, ...rest }: DeltaArguments): Jobs["delta"]["options"] {
+  return defined({ ...rest, engine: toPath(engine), lora: toPath(lora), ...(output === undefined ? {} : { output: toPath(output) }) });
+}
+
+/** Says what the delta holds; what did not fit goes to the log as well, name by name. */
+async function announce({ log }: Services, { file, matched, unmatched, warnings }: Jobs["delta"]["result"]): Promise<void> {
+  for (const { name, reason } of unmatched) log.warn(`${basename(file)}: ${name}: ${reason}`);
+  for (const warning of warnings) log.warn(`${basename(file)}: ${warning}`);
+  if (unmatched.length === 0 && warnings.length === 0) {
+    await vscode.window.showInformationMessage(vscode.l10n.t("{0} is ready: {1} weights.", basename(file), matched.length));
+    return;
+  }
+  const showLog = vscode.l10n.t("Show Log");
+  const message = vscode.l10n.t(
+    "{0} is ready: {1} weights. {2} keys of the LoRA were left out, {3} warnings.",
+    basename(file),
+    matched.length,
+    unmatched.length,
+    warnings.length,
+  );
+  if ((await vscode.window.showWarningMessage(message, showLog)) === showLog) log.show();
+}
+
+/** Makes one delta with a progress notification, and says how it went. */
+export function makeDelta(services: Services, engine: vscode.Uri, lora: vscode.Uri): Promise<Jobs["delta"]["result"] | undefined> {
+  return services.jobs.interactively(async () => {
+    const result = await services.jobs.runInNotification("delta", { engine: engine.fsPath, lora: lora.fsPath });
+    void services.files.refresh();
+    void announce(services, result);
+    return result;
+  });
+}
+
+/** LoRA to delta, for one engine. */
+export function exportDelta(services: Services): Commands["tensorrt.exportDelta"] {
+  const { files, jobs, worker } = services;
+  return async (argument) => {
+    if (isOptions<DeltaArguments>(argument, "lora")) {
+      const result = await jobs.run("delta", toOptions(argument));
+      void files.refresh();
+      return result;
+    }
+    return jobs.interactively(async () => {
+      const title = vscode.l10n.t("Export Delta");
+      await files.ready();
+      const selected = selectedPath(argument);
+      const selectedEngine = selected !== undefined && files.get(selected)?.summary.kind === "engine bundle" ? selected : undefined;
+      const loaded = worker.loadedEngines.map(({ path }) => path);
+      const engine = selectedEngine ?? (await askEngine(files, title, loaded));
+      if (engine === undefined) return undefined;
+      const lora = selectedEngine === undefined && selected !== undefined ? selected : await askLora(files, title, engine);
+      if (lora === undefined) return undefined;
+      return makeDelta(services, vscode.Uri.file(engine), vscode.Uri.file(lora));
+    });
+  };
+}

@@ -1,0 +1,109 @@
+import { basename, join } from "node:path";
+import * as vscode from "vscode";
+import type { Jobs } from "../../worker/protocol.ts";
+import { type Commands, type GenerateArguments, setting } from "../contributions.ts";
+import { defined, fromWorkspace, isOptions, selectedPath, toPath } from "./arguments.ts";
+import { pickFiles } from "./pick.ts";
+import type { Services } from "./services.ts";
+import { askEngine, loraGroups } from "./suggest.ts";
+
+type Options = Jobs["generate"]["options"];
+type LoraReference = NonNullable<Options["lora"]>[number];
+
+const LAST_PROMPT = "generate.prompt";
+
+/** Where pictures go unless told: a new file in the folder of the settings. */
+function outputPath(now: Date): string | undefined {
+  const folder = fromWorkspace(setting("outputFolder"));
+  const time = now.toISOString().replaceAll(/[-:]/g, "").replace("T", "-").replace(/\..*/, "");
+  return folder && join(folder, `${time}-${String(now.getMilliseconds()).padStart(3, "0")}.png`);
+}
+
+function toReference(lora: NonNullable<GenerateArguments["lora"]>[number]): LoraReference {
+  if (typeof lora === "string" || lora instanceof vscode.Uri) return { file: toPath(lora) };
+  return defined({ file: toPath(lora.file), scale: lora.scale });
+}
+
+/** What was asked for, over the defaults of the settings. */
+function toOptions({ engine, output, lora, ...rest }: GenerateArguments): Options {
+  const place = output === undefined ? outputPath(new Date()) : toPath(output);
+  return defined({
+    backend: setting("backend"),
+    negative: setting("generate.negative"),
+    steps: setting("generate.steps"),
+    cfg: setting("generate.cfg"),
+    sampler: setting("generate.sampler"),
+    schedule: setting("generate.schedule"),
+    ...rest,
+    engine: toPath(engine),
+    lora: (lora ?? []).map(toReference),
+    ...(place === undefined ? {} : { output: place }),
+  });
+}
+
+/** A number in each person's way of writing it; undefined where it is none. */
+function parseScale(text: string): number | undefined {
+  const value = Number(text.trim().replace(",", "."));
+  return text.trim() === "" || !Number.isFinite(value) ? undefined : value;
+}
+
+/** Any number of LoRAs with their scales; undefined where the person turns away. */
+async function askLoras({ files }: Services, title: string, engine: string): Promise<LoraReference[] | undefined> {
+  const groups = loraGroups(files, engine, true);
+  if (groups.every((group) => group.files.length === 0)) return [];
+  const chosen = await pickFiles(title, vscode.l10n.t("LoRAs to apply (none is fine)"), groups);
+  if (!chosen) return undefined;
+  const references: LoraReference[] = [];
+  for (const file of chosen) {
+    const answer = await vscode.window.showInputBox({
+      title,
+      prompt: vscode.l10n.t("The scale of {0}", basename(file)),
+      value: "1",
+      validateInput: (text) => (parseScale(text) === undefined ? vscode.l10n.t("A number, such as 0.8") : undefined),
+    });
+    const scale = answer === undefined ? undefined : parseScale(answer);
+    if (scale === undefined) return undefined;
+    references.push({ file, scale });
+  }
+  return references;
+}
+
+async function askOptions(services: Services, selected: string | undefined): Promise<Options | undefined> {
+  const { files, memory, worker } = services;
+  const title = vscode.l10n.t("Generate Image");
+  const loaded = worker.loadedEngines.map(({ path }) => path);
+  const engine = selected ?? (await askEngine(files, title, loaded));
+  if (engine === undefined) return undefined;
+  await files.ready();
+  const lora = await askLoras(services, title, engine);
+  if (!lora) return undefined;
+  const prompt = await vscode.window.showInputBox({
+    title,
+    prompt: vscode.l10n.t("The prompt: what the picture shows"),
+    value: memory.get(LAST_PROMPT, ""),
+    ignoreFocusOut: true,
+  });
+  if (prompt === undefined) return undefined;
+  await memory.update(LAST_PROMPT, prompt);
+  return toOptions({ engine, prompt, lora });
+}
+
+async function openImages(images: readonly string[]): Promise<void> {
+  for (const image of images) await vscode.commands.executeCommand("vscode.open", vscode.Uri.file(image), { preview: false });
+}
+
+/** Prompt to picture. */
+export function generateImage(services: Services): Commands["tensorrt.generateImage"] {
+  const { jobs, log } = services;
+  return async (argument) => {
+    if (isOptions<GenerateArguments>(argument, "prompt")) return jobs.run("generate", toOptions(argument));
+    return jobs.interactively(async () => {
+      const options = await askOptions(services, selectedPath(argument));
+      if (!options) return undefined;
+      const result = await jobs.runInNotification("generate", options);
+      for (const warning of result.warnings) log.warn(warning);
+      await openImages(result.images);
+      return result;
+    });
+  };
+}

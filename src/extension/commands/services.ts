@@ -1,0 +1,16 @@
+import type * as vscode from "vscode";
+import type { ModelFiles } from "../files.ts";
+import type { JobRunner } from "../jobs.ts";
+import type { ReportDocuments } from "../reports.ts";
+import type { WorkerHost } from "../worker/host.ts";
+
+/** What commands are made of. */
+export interface Services {
+  readonly files: ModelFiles;
+  readonly jobs: JobRunner;
+  readonly log: vscode.LogOutputChannel;
+  readonly reports: ReportDocuments;
+  /** Remembers what was typed last, for this workspace. */
+  readonly memory: vscode.Memento;
+  readonly worker: WorkerHost;
+}

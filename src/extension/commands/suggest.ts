@@ -1,0 +1,48 @@
+import * as vscode from "vscode";
+import type { ModelFile, ModelFiles } from "../files.ts";
+import { type FileGroup, pickFile } from "./pick.ts";
+
+const SAFETENSORS = { Safetensors: ["safetensors"] };
+
+function newestFirst(files: readonly ModelFile[]): ModelFile[] {
+  return files.toSorted((a, b) => b.modified - a.modified);
+}
+
+/** Checkpoints that can be exported first, then files whose kind is not known; LoRAs are none. */
+export function checkpointGroups(files: ModelFiles): FileGroup[] {
+  return [
+    { files: newestFirst(files.of("checkpoint")) },
+    { heading: vscode.l10n.t("Not recognized as checkpoints"), files: newestFirst(files.of("safetensors", "unreadable")) },
+  ];
+}
+
+/** LoRAs (and deltas) that fit the engine first: by architecture, and a delta by the checkpoint it was made for. */
+export function loraGroups(files: ModelFiles, enginePath: string, withDeltas: boolean): FileGroup[] {
+  const engine = files.get(enginePath)?.summary;
+  const fits = ({ summary }: ModelFile): boolean =>
+    engine === undefined ||
+    (summary.kind === "delta" && summary.fingerprint !== undefined
+      ? summary.fingerprint === engine.fingerprint
+      : summary.architecture === engine.architecture);
+  const all = newestFirst(withDeltas ? files.of("delta", "lora") : files.of("lora"));
+  return [{ files: all.filter(fits) }, { heading: vscode.l10n.t("Made for other models"), files: all.filter((file) => !fits(file)) }];
+}
+
+export async function askCheckpoint(files: ModelFiles, title: string): Promise<string | undefined> {
+  await files.ready();
+  return pickFile(title, vscode.l10n.t("The checkpoint to export"), checkpointGroups(files), SAFETENSORS);
+}
+
+/** The one engine there is, or the one a person chooses, engines in memory first. */
+export async function askEngine(files: ModelFiles, title: string, loaded: readonly string[]): Promise<string | undefined> {
+  await files.ready();
+  const engines = newestFirst(files.of("engine bundle"));
+  const inMemory = ({ uri }: ModelFile): boolean => loaded.includes(uri.fsPath);
+  const groups = [{ files: [...engines.filter(inMemory), ...engines.filter((file) => !inMemory(file))] }];
+  return pickFile(title, vscode.l10n.t("The engine"), groups, {});
+}
+
+export async function askLora(files: ModelFiles, title: string, enginePath: string): Promise<string | undefined> {
+  await files.ready();
+  return pickFile(title, vscode.l10n.t("The LoRA"), loraGroups(files, enginePath, false), SAFETENSORS);
+}

@@ -1,0 +1,74 @@
+import type { Disposable, Uri } from "vscode";
+import * as vscode from "vscode";
+import type { Jobs, LoadedEngine } from "../worker/protocol.ts";
+import type { FileNode } from "./views/nodes.ts";
+
+/*
+ * Every command, setting, view and context value of package.json as a type, so that a misspelt one does not compile; a test
+ * compares this with package.json.
+ */
+
+/** Where a command was started from: nothing (palette), a file of the explorer, or a row of a view. */
+export type Selection = Uri | FileNode | undefined;
+
+type WithUris<T, K extends keyof T> = Omit<T, K> & { readonly [P in K]: Exclude<T[P], string> | string | Uri };
+
+/** The options of the jobs, with `vscode.Uri`s allowed where a path is; given by programs, with no dialog. */
+export type ExportArguments = WithUris<Jobs["export"]["options"], "checkpoint" | "output">;
+export type DeltaArguments = WithUris<Jobs["delta"]["options"], "engine" | "lora" | "output">;
+export type GenerateArguments = Omit<WithUris<Jobs["generate"]["options"], "engine" | "output">, "lora"> & {
+  readonly lora?: readonly (string | Uri | { readonly file: string | Uri; readonly scale?: number | undefined })[];
+};
+export type InspectArguments = WithUris<Jobs["inspect"]["options"], "file">;
+
+/** What each command takes and gives. */
+export interface Commands {
+  "tensorrt.exportEngine": (argument?: Selection | ExportArguments) => Promise<Jobs["export"]["result"] | undefined>;
+  "tensorrt.exportDelta": (argument?: Selection | DeltaArguments) => Promise<Jobs["delta"]["result"] | undefined>;
+  "tensorrt.generateImage": (argument?: Selection | GenerateArguments) => Promise<Jobs["generate"]["result"] | undefined>;
+  "tensorrt.inspect": (argument?: Selection | InspectArguments) => Promise<Jobs["inspect"]["result"] | undefined>;
+  "tensorrt.doctor": () => Promise<Jobs["doctor"]["result"] | undefined>;
+  "tensorrt.loadEngine": (argument?: Selection | { readonly engine: string | Uri }) => Promise<LoadedEngine | undefined>;
+  "tensorrt.unloadEngine": (argument?: Selection | { readonly engine: string | Uri }) => Promise<void>;
+  "tensorrt.refresh": () => Promise<void>;
+  "tensorrt.restartWorker": () => Promise<void>;
+  "tensorrt.showLog": () => Promise<void>;
+}
+
+export type CommandId = keyof Commands;
+
+/** Registers a handler for every command; a missing one does not compile. */
+export function registerCommands(handlers: Commands): Disposable[] {
+  return Object.entries(handlers).map(([id, handler]) => vscode.commands.registerCommand(id, handler));
+}
+
+/** Settings with the types that package.json declares. */
+export interface Settings {
+  readonly enginePaths: readonly string[];
+  readonly modelPaths: readonly string[];
+  readonly engineFolder: string;
+  readonly outputFolder: string;
+  readonly backend: NonNullable<Jobs["generate"]["options"]["backend"]>;
+  readonly "generate.negative": string;
+  readonly "generate.steps": number;
+  readonly "generate.cfg": number;
+  readonly "generate.sampler": NonNullable<Jobs["generate"]["options"]["sampler"]>;
+  readonly "generate.schedule": NonNullable<Jobs["generate"]["options"]["schedule"]>;
+}
+
+/** A setting's value; the default is the one in package.json. */
+export function setting<K extends keyof Settings>(name: K): Settings[K] {
+  const value = vscode.workspace.getConfiguration("tensorrt").get<Settings[K]>(name);
+  if (value === undefined) throw new Error(`The setting tensorrt.${name} is not declared in package.json.`);
+  return value;
+}
+
+export const VIEWS = { engines: "tensorrt.engines", deltas: "tensorrt.deltas" } as const;
+
+/** `viewItem` of each kind of row, as `when` clauses name it. */
+export type ViewItem = "engine" | "engine.loaded" | "component" | "delta" | "lora" | "loraFolder";
+
+/** Scheme of the read-only text documents of inspect and doctor. */
+export const REPORT_SCHEME = "tensorrt-report";
+
+export const TASK_TYPE = "tensorrt";

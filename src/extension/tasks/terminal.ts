@@ -1,0 +1,64 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import * as vscode from "vscode";
+import { endProcessTree } from "./processTree.ts";
+
+/** Exit code of a shell for a command that could not be run. */
+const NOT_RUN = 127;
+
+/** A terminal that shows one run of the command line; closing it ends the run and everything it started. */
+export class CommandLineTerminal implements vscode.Pseudoterminal {
+  readonly #script: string;
+  readonly #arguments: readonly string[];
+  readonly #folder: string | undefined;
+  readonly #write = new vscode.EventEmitter<string>();
+  readonly #close = new vscode.EventEmitter<number>();
+  readonly onDidWrite = this.#write.event;
+  readonly onDidClose = this.#close.event;
+  #process: ChildProcess | undefined;
+
+  constructor(script: string, words: readonly string[], folder: string | undefined) {
+    this.#script = script;
+    this.#arguments = words;
+    this.#folder = folder;
+  }
+
+  open(): void {
+    if (!vscode.workspace.isTrusted) {
+      this.#line(vscode.l10n.t("Tasks are off in Restricted Mode. Trust this workspace to run them."));
+      this.#close.fire(1);
+      return;
+    }
+    this.#line(`> tensorrt-redux ${this.#arguments.join(" ")}`);
+    const child = spawn(process.execPath, [this.#script, ...this.#arguments], {
+      cwd: this.#folder,
+      env: { ...process.env, ELECTRON_RUN_AS_NODE: "1" },
+      stdio: ["ignore", "pipe", "pipe"],
+      detached: process.platform !== "win32",
+      windowsHide: true,
+    });
+    this.#process = child;
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding("utf8");
+      stream.on("data", (text: string) => this.#write.fire(text.replaceAll(/\r?\n/g, "\r\n")));
+    }
+    child.once("error", (error) => {
+      this.#line(error.message);
+      this.#close.fire(NOT_RUN);
+    });
+    // "close" rather than "exit": all output has come by then.
+    child.once("close", (code) => this.#close.fire(code ?? 1));
+  }
+
+  close(): void {
+    if (this.#process) endProcessTree(this.#process);
+  }
+
+  handleInput(data: string): void {
+    const CONTROL_C = "\u0003";
+    if (data === CONTROL_C) this.close();
+  }
+
+  #line(text: string): void {
+    this.#write.fire(`${text}\r\n`);
+  }
+}

@@ -1,0 +1,158 @@
+import * as vscode from "vscode";
+import type { FileSummary, JobKind, JobProgress, Jobs, LoadedEngine } from "../../worker/protocol.ts";
+import type { Settings } from "../contributions.ts";
+import { type Cancellation, WorkerConnection, type WorkerExit } from "./connection.ts";
+
+export type WorkerState = "stopped" | "idle" | "busy" | "crashed";
+
+/** Files described in one request: enough to be quick, few enough for lists to fill while they wait. */
+const DESCRIBE_BATCH = 64;
+
+/**
+ * The worker as the extension sees it: started at the first request, started again after a crash, and the one place that tells
+ * a person about a crash.
+ */
+export class WorkerHost implements vscode.Disposable {
+  readonly #script: string;
+  readonly #log: vscode.LogOutputChannel;
+  readonly #stateChanged = new vscode.EventEmitter<WorkerState>();
+  readonly #enginesChanged = new vscode.EventEmitter<readonly LoadedEngine[]>();
+  readonly onDidChangeState = this.#stateChanged.event;
+  readonly onDidChangeEngines = this.#enginesChanged.event;
+  #connection: Promise<WorkerConnection> | undefined;
+  #loaded: readonly LoadedEngine[] = [];
+  #jobs = 0;
+  #state: WorkerState = "stopped";
+  #disposed = false;
+
+  constructor(script: string, log: vscode.LogOutputChannel) {
+    this.#script = script;
+    this.#log = log;
+  }
+
+  get state(): WorkerState {
+    return this.#state;
+  }
+
+  get loadedEngines(): readonly LoadedEngine[] {
+    return this.#loaded;
+  }
+
+  async runJob<K extends JobKind>(
+    kind: K,
+    options: Jobs[K]["options"],
+    onProgress: (progress: JobProgress) => void,
+    cancellation?: Cancellation,
+  ): Promise<Jobs[K]["result"]> {
+    const connection = await this.#connect();
+    return this.#busyWhile(() => connection.runJob(kind, options, onProgress, cancellation));
+  }
+
+  async loadEngine(
+    path: string,
+    backend: Settings["backend"],
+    onProgress: (progress: JobProgress) => void,
+    cancellation?: Cancellation,
+  ): Promise<LoadedEngine> {
+    const connection = await this.#connect();
+    return this.#busyWhile(() => connection.loadEngine(path, backend, onProgress, cancellation));
+  }
+
+  async unloadEngine(path: string): Promise<void> {
+    // Nothing is loaded where nothing runs.
+    if (!this.#connection) return;
+    await (await this.#connection).request("engine/unload", { path });
+  }
+
+  /** What the files' headers say, batch by batch. */
+  async *describe(paths: readonly string[]): AsyncGenerator<readonly FileSummary[]> {
+    for (let start = 0; start < paths.length; start += DESCRIBE_BATCH) {
+      const connection = await this.#connect();
+      yield await connection.request("files/describe", { paths: paths.slice(start, start + DESCRIBE_BATCH) });
+    }
+  }
+
+  /** Ends the process; the next request starts another. */
+  async stop(): Promise<void> {
+    const connection = this.#connection;
+    this.#connection = undefined;
+    this.#setLoaded([]);
+    await connection?.then(
+      (running) => running.stop(),
+      () => {},
+    );
+    this.#setState("stopped");
+  }
+
+  async restart(): Promise<void> {
+    await this.stop();
+    await this.#connect();
+  }
+
+  dispose(): void {
+    this.#disposed = true;
+    void this.stop();
+    this.#stateChanged.dispose();
+    this.#enginesChanged.dispose();
+  }
+
+  #connect(): Promise<WorkerConnection> {
+    if (this.#disposed) return Promise.reject(new Error("The extension is shutting down."));
+    this.#connection ??= this.#start();
+    return this.#connection;
+  }
+
+  async #start(): Promise<WorkerConnection> {
+    const restricted = !vscode.workspace.isTrusted;
+    this.#setState("idle");
+    const connection = await WorkerConnection.start(this.#script, restricted, {
+      onExit: (exit) => this.#onExit(exit),
+      onOutput: (line) => this.#log.info(`[worker] ${line}`),
+      onLog: ({ level, message }) => this.#log[level](message),
+      onEngines: ({ loaded }) => this.#setLoaded(loaded),
+    });
+    this.#log.info(`The engine worker runs as process ${connection.processId}${restricted ? ", restricted" : ""}.`);
+    return connection;
+  }
+
+  #onExit({ expected, code, signal }: WorkerExit): void {
+    this.#log[expected ? "info" : "error"](`The engine worker ended (${signal ?? `exit code ${code}`}).`);
+    if (expected) return;
+    this.#connection = undefined;
+    this.#setLoaded([]);
+    this.#setState("crashed");
+    void this.#offerRestart(signal ?? vscode.l10n.t("exit code {0}", String(code)));
+  }
+
+  async #offerRestart(reason: string): Promise<void> {
+    const restart = vscode.l10n.t("Restart");
+    const showLog = vscode.l10n.t("Show Log");
+    const message = vscode.l10n.t("The engine worker ended unexpectedly ({0}). Nothing else is affected.", reason);
+    const answer = await vscode.window.showErrorMessage(message, restart, showLog);
+    if (answer === showLog) this.#log.show();
+    if (answer === restart && !this.#connection) await this.restart().catch((error: unknown) => this.#log.error(String(error)));
+  }
+
+  async #busyWhile<R>(work: () => Promise<R>): Promise<R> {
+    this.#jobs++;
+    this.#setState("busy");
+    try {
+      return await work();
+    } finally {
+      this.#jobs--;
+      if (this.#jobs === 0 && this.#state === "busy") this.#setState("idle");
+    }
+  }
+
+  #setState(state: WorkerState): void {
+    if (this.#disposed || state === this.#state) return;
+    this.#state = state;
+    this.#stateChanged.fire(state);
+  }
+
+  #setLoaded(loaded: readonly LoadedEngine[]): void {
+    if (this.#disposed || (loaded.length === 0 && this.#loaded.length === 0)) return;
+    this.#loaded = loaded;
+    this.#enginesChanged.fire(loaded);
+  }
+}

@@ -1,0 +1,28 @@
+import { IPCMessageReader, IPCMessageWriter, createMessageConnection } from "vscode-jsonrpc/node";
+import { EngineCache } from "../jobs/engine-cache.ts";
+import { OnnxRuntimeArithmetic } from "../lora/onnxruntime-arithmetic.ts";
+import { serve } from "./server.ts";
+
+/*
+ * The worker process: holds the engines, so that a crash, an out-of-memory or a hung build in native code never ends the
+ * process that started it. Started with an IPC channel; ends with it.
+ */
+
+/** How long jobs get to remove what they have half-written, once nobody is left to tell. */
+const CLEAN_UP_MILLISECONDS = 2_000;
+
+if (!process.connected) {
+  process.stderr.write("This is the worker process of TensorRT Redux: the extension starts it. For a terminal there is tensorrt-redux.\n");
+  process.exit(2);
+}
+
+const connection = createMessageConnection(new IPCMessageReader(process), new IPCMessageWriter(process));
+const server = serve(connection, new EngineCache(new OnnxRuntimeArithmetic()), { restricted: process.argv.includes("--restricted") });
+
+process.on("disconnect", () => {
+  setTimeout(() => process.exit(0), CLEAN_UP_MILLISECONDS).unref();
+  void server.close().finally(() => process.exit(0));
+});
+// Ctrl-C in a terminal goes to the whole process group; this process ends with its parent, not with the key.
+process.on("SIGINT", () => {});
+connection.listen();

@@ -1,0 +1,77 @@
+import type { z } from "zod";
+import type { ErrorCode } from "../formats/errors.ts";
+import type { JobContext, Progress } from "../jobs/context.ts";
+import type {
+  Backend,
+  benchOptionsSchema,
+  deltaOptionsSchema,
+  doctorOptionsSchema,
+  exportOptionsSchema,
+  generateOptionsSchema,
+  inspectOptionsSchema,
+} from "../jobs/options.ts";
+import type { BenchResult, DeltaResult, DoctorResult, ExportResult, FileSummary, GenerateResult, InspectResult } from "../jobs/results.ts";
+
+/*
+ * Everything that passes between the extension host and the worker: JSON-RPC 2.0 over the child process's IPC channel. Types
+ * alone, so that the extension takes no code from the worker's rooms.
+ *
+ * Progress goes by JSON-RPC's `$/progress` with the request's token, cancellation by `$/cancelRequest`. A refused request
+ * carries `FailureData`.
+ */
+
+/** Each job: what is asked, before defaults are filled in, and what comes back. */
+export interface Jobs {
+  readonly export: { readonly options: z.input<typeof exportOptionsSchema>; readonly result: ExportResult };
+  readonly delta: { readonly options: z.input<typeof deltaOptionsSchema>; readonly result: DeltaResult };
+  readonly generate: { readonly options: z.input<typeof generateOptionsSchema>; readonly result: GenerateResult };
+  readonly inspect: { readonly options: z.input<typeof inspectOptionsSchema>; readonly result: InspectResult };
+  readonly bench: { readonly options: z.input<typeof benchOptionsSchema>; readonly result: BenchResult };
+  readonly doctor: { readonly options: z.input<typeof doctorOptionsSchema>; readonly result: DoctorResult };
+}
+
+export type JobKind = keyof Jobs;
+
+export type { FileSummary };
+
+/** What a running job is told and told about. */
+export type JobProgress = Progress;
+
+/** An engine that the worker holds in memory. */
+export interface LoadedEngine {
+  readonly path: string;
+  readonly backend: string;
+  readonly memoryBytes: number;
+}
+
+type JobRequests = {
+  readonly [K in JobKind as `job/${K}`]: {
+    readonly params: { readonly options: Jobs[K]["options"]; readonly progressToken: number };
+    readonly result: Jobs[K]["result"];
+  };
+};
+
+/** Host to worker, answered. */
+export interface Requests extends JobRequests {
+  /** Reads headers alone. */
+  readonly "files/describe": { readonly params: { readonly paths: readonly string[] }; readonly result: readonly FileSummary[] };
+  readonly "engine/load": {
+    readonly params: { readonly path: string; readonly backend: Backend; readonly progressToken: number };
+    readonly result: LoadedEngine;
+  };
+  readonly "engine/unload": { readonly params: { readonly path: string }; readonly result: null };
+}
+
+/** Worker to host, not answered. */
+export interface Notifications {
+  readonly log: { readonly level: Parameters<JobContext["log"]>[0]; readonly message: string };
+  /** Sent whenever the engines in memory change. */
+  readonly engines: { readonly loaded: readonly LoadedEngine[] };
+}
+
+/** `data` of a refused request. */
+export interface FailureData {
+  readonly code: ErrorCode;
+  /** Where a defect happened; for the log. */
+  readonly stack?: string;
+}

@@ -1,0 +1,128 @@
+import { type CancellationToken, type MessageConnection, ProgressType, ResponseError } from "vscode-jsonrpc/node";
+import { UserError, throwIfCancelled } from "../formats/errors.ts";
+import type { JobContext } from "../jobs/context.ts";
+import { describeFile } from "../jobs/describe.ts";
+import type { EngineCache, LoadedBundle } from "../jobs/engine-cache.ts";
+import { runJob } from "../jobs/run.ts";
+import type { FailureData, FileSummary, JobKind, JobProgress, Jobs, LoadedEngine, Notifications, Requests } from "./protocol.ts";
+
+export interface ServerOptions {
+  /** In an untrusted workspace: headers are read, but nothing that loads native code or writes files runs. */
+  readonly restricted: boolean;
+}
+
+export interface WorkerServer {
+  /** Cancels what runs, waits for it to clean up, and frees the engines. */
+  close(): Promise<void>;
+}
+
+const JOB_KINDS = ["export", "delta", "generate", "inspect", "bench", "doctor"] as const satisfies readonly JobKind[];
+const ALLOWED_WHEN_RESTRICTED: readonly JobKind[] = ["inspect"];
+const REQUEST_FAILED = -32803;
+
+/** A JSON-RPC error that keeps the code and the sentence of an error for users; anything else is "internal". */
+function toResponseError(error: unknown): ResponseError<FailureData> {
+  if (error instanceof UserError) return new ResponseError(REQUEST_FAILED, error.message, { code: error.code });
+  const defect = error instanceof Error ? error : new Error(String(error));
+  const data: FailureData = { code: "internal", ...(defect.stack === undefined ? {} : { stack: defect.stack }) };
+  return new ResponseError(REQUEST_FAILED, defect.message, data);
+}
+
+function toLoadedEngine({ folder, engine }: LoadedBundle): LoadedEngine {
+  const { base, merged, backend } = engine.memory();
+  return { path: folder, backend: engine.backend, memoryBytes: base + merged + backend };
+}
+
+/** Answers the host's requests on a connection that the caller then listens to. */
+export function serve(connection: MessageConnection, engines: EngineCache, { restricted }: ServerOptions): WorkerServer {
+  const progressType = new ProgressType<JobProgress>();
+  const running = new Map<AbortController, Promise<unknown>>();
+
+  function notify<M extends keyof Notifications>(method: M, params: Notifications[M]): void {
+    connection.sendNotification(method, params).catch(() => {}); // The host is gone; so is the reader of this.
+  }
+
+  function announceEngines(): void {
+    const loaded = engines.folders().flatMap((folder) => engines.find(folder) ?? []);
+    notify("engines", { loaded: loaded.map(toLoadedEngine) });
+  }
+
+  function contextOf(progressToken: number, signal: AbortSignal): JobContext {
+    return {
+      signal,
+      progress: (progress) => void connection.sendProgress(progressType, progressToken, progress).catch(() => {}),
+      log: (level, message) => notify("log", { level, message }),
+    };
+  }
+
+  /** Runs `body` with a signal that aborts on the request's cancellation and on close. */
+  async function track<R>(token: CancellationToken, body: (signal: AbortSignal) => Promise<R>): Promise<R> {
+    const controller = new AbortController();
+    const subscription = token.onCancellationRequested(() => controller.abort());
+    const work = body(controller.signal);
+    running.set(controller, work);
+    try {
+      return await work;
+    } catch (error) {
+      throw toResponseError(error);
+    } finally {
+      running.delete(controller);
+      subscription.dispose();
+    }
+  }
+
+  function handle<M extends keyof Requests>(
+    method: M,
+    body: (params: Requests[M]["params"], signal: AbortSignal) => Promise<Requests[M]["result"]>,
+  ): void {
+    const answer = (params: Requests[M]["params"], token: CancellationToken): Promise<Requests[M]["result"]> =>
+      track(token, (signal) => body(params, signal));
+    connection.onRequest(method as string, answer);
+  }
+
+  function handleJob<K extends JobKind>(kind: K): void {
+    const run = async (params: Requests[`job/${K}`]["params"], signal: AbortSignal): Promise<Jobs[K]["result"]> => {
+      if (!ALLOWED_WHEN_RESTRICTED.includes(kind)) refuseWhenRestricted(`The job "${kind}"`);
+      try {
+        return await runJob(kind, params.options, contextOf(params.progressToken, signal), engines);
+      } finally {
+        announceEngines();
+      }
+    };
+    handle(`job/${kind}`, run);
+  }
+
+  function refuseWhenRestricted(what: string): void {
+    if (!restricted) return;
+    throw new UserError("option.invalid", `${what} is off in a workspace that is not trusted. Trust the workspace to use it.`);
+  }
+
+  for (const kind of JOB_KINDS) handleJob(kind);
+
+  handle("files/describe", async ({ paths }, signal) => {
+    const described: FileSummary[] = [];
+    for (const path of paths) {
+      throwIfCancelled(signal);
+      described.push(await describeFile(path));
+    }
+    return described;
+  });
+
+  handle("engine/load", async ({ path, backend, progressToken }, signal) => {
+    refuseWhenRestricted("Loading an engine");
+    return toLoadedEngine(await engines.load(path, backend, contextOf(progressToken, signal)).finally(announceEngines));
+  });
+
+  handle("engine/unload", async ({ path }) => {
+    await engines.unload(path).finally(announceEngines);
+    return null;
+  });
+
+  return {
+    async close() {
+      for (const controller of running.keys()) controller.abort();
+      await Promise.allSettled(running.values());
+      await Promise.all(engines.folders().map((folder) => engines.unload(folder)));
+    },
+  };
+}

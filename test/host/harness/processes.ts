@@ -1,0 +1,50 @@
+import { readFileSync, readdirSync } from "node:fs";
+
+/** A process as /proc tells it. */
+export interface ProcessEntry {
+  readonly id: number;
+  readonly parent: number;
+  readonly command: string;
+}
+
+/** All processes; those that end while they are looked at are left out. */
+export function listProcesses(): ProcessEntry[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((name) => {
+      try {
+        const state = readFileSync(`/proc/${name}/stat`, "utf8");
+        // The name in brackets may hold anything; the parent's id is the second field after it.
+        const parent = Number(state.slice(state.lastIndexOf(")") + 2).split(" ")[1]);
+        return [{ id: Number(name), parent, command: readFileSync(`/proc/${name}/cmdline`, "utf8").replaceAll("\0", " ") }];
+      } catch {
+        return [];
+      }
+    });
+}
+
+/** Worker processes of this repository, started by `parent` where given. */
+export function findWorkers(parent?: number): ProcessEntry[] {
+  return listProcesses().filter((entry) => /dist\/worker\.js/.test(entry.command) && (parent === undefined || entry.parent === parent));
+}
+
+/** Names of the native libraries that a process has loaded from node_modules or build/. */
+export function nativeLibraries(id: number): string[] {
+  const paths = readFileSync(`/proc/${id}/maps`, "utf8").match(/\/\S+\.(node|so[.\d]*)$/gm) ?? [];
+  return [...new Set(paths)].filter((path) => /node_modules|build\/Release/.test(path));
+}
+
+/** Waits until a condition holds; an undefined or false value means not yet. */
+export async function until<T>(
+  what: string,
+  condition: () => T | Promise<T>,
+  milliseconds = 30_000,
+): Promise<Exclude<T, false | undefined>> {
+  const end = Date.now() + milliseconds;
+  for (;;) {
+    const value = await condition();
+    if (value) return value as Exclude<T, false | undefined>;
+    if (Date.now() > end) throw new Error(`Not within ${milliseconds / 1000} s: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}

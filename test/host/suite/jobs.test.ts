@@ -1,0 +1,80 @@
+import assert from "node:assert/strict";
+import { existsSync, readFileSync, readdirSync } from "node:fs";
+import { dirname } from "node:path";
+import * as vscode from "vscode";
+import type { Jobs } from "../../../src/worker/protocol.ts";
+import { demoEngine, inWorkspace, withMessages } from "../harness/inside.ts";
+import { test } from "../harness/runner.ts";
+
+function generate(options: object): Thenable<Jobs["generate"]["result"]> {
+  return vscode.commands.executeCommand("tensorrt.generateImage", { seed: 7, steps: 4, cfg: 4, prompt: "red apple", ...options });
+}
+
+test("programs export, make a delta and generate, with no message", async () => {
+  const { messages } = await withMessages(async () => {
+    const { bundle } = await demoEngine();
+    assert.ok(existsSync(`${bundle}/engine.json`));
+    const delta = await vscode.commands.executeCommand<Jobs["delta"]["result"]>("tensorrt.exportDelta", {
+      engine: bundle,
+      lora: vscode.Uri.file(inWorkspace("loras", "ink.safetensors")),
+    });
+    assert.equal(delta.matched.length, 192);
+    assert.deepEqual(delta.unmatched, []);
+    assert.ok(existsSync(delta.file));
+
+    const plain = await generate({ engine: bundle, output: inWorkspace("plain.png") });
+    const inked = await generate({ engine: bundle, lora: [{ file: delta.file, scale: 0.9 }], output: inWorkspace("ink.png") });
+    const again = await generate({ engine: bundle, output: inWorkspace("again.png") });
+    assert.equal(plain.images.length, 1);
+    const [plainBytes, inkedBytes, againBytes] = [plain, inked, again].map(({ images }) => readFileSync(images[0]!));
+    assert.deepEqual([...plainBytes!.subarray(1, 4)], [...Buffer.from("PNG")]);
+    assert.notDeepEqual(inkedBytes, plainBytes);
+    assert.deepEqual(againBytes, plainBytes, "without the LoRA the first picture comes back");
+  });
+  assert.deepEqual(messages, []);
+});
+
+test("inspect tells a checkpoint's tensors", async () => {
+  const file = inWorkspace("models", "emoji-xl.safetensors");
+  const result = await vscode.commands.executeCommand<Jobs["inspect"]["result"]>("tensorrt.inspect", { file });
+  assert.equal(result.kind, "checkpoint");
+  assert.equal(result.tensors.length, 1047);
+});
+
+test("inspect on a file opens a read-only text", async () => {
+  await vscode.commands.executeCommand("tensorrt.inspect", vscode.Uri.file(inWorkspace("loras", "ink.safetensors")));
+  const document = vscode.window.activeTextEditor?.document;
+  assert.equal(document?.uri.scheme, "tensorrt-report");
+  assert.match(document.getText(), /lora_unet_\S+\.lora_down\.weight/);
+  assert.equal(vscode.workspace.fs.isWritableFileSystem(document.uri.scheme) ?? false, false);
+});
+
+test("doctor opens what it found", async () => {
+  const result = await vscode.commands.executeCommand<Jobs["doctor"]["result"]>("tensorrt.doctor");
+  assert.ok(result.findings.some(({ name, state }) => /ONNX Runtime/.test(name) && state === "found"));
+  assert.match(vscode.window.activeTextEditor?.document.getText() ?? "", /ONNX Runtime.*: found/);
+});
+
+test("a job that fails for a program rejects with its sentence and shows nothing", async () => {
+  const checkpoint = inWorkspace("models", "broken.safetensors");
+  const { messages } = await withMessages(() =>
+    assert.rejects(Promise.resolve(vscode.commands.executeCommand("tensorrt.exportEngine", { checkpoint })), (error: Error) =>
+      error.message.includes("broken.safetensors"),
+    ),
+  );
+  assert.deepEqual(messages, []);
+  assert.deepEqual(
+    readdirSync(dirname(checkpoint)).filter((name) => name.endsWith(".tmp")),
+    [],
+  );
+});
+
+test("engines are loaded and unloaded", async () => {
+  const { bundle } = await demoEngine();
+  const loaded = await vscode.commands.executeCommand<{ readonly path: string; readonly memoryBytes: number }>("tensorrt.loadEngine", {
+    engine: bundle,
+  });
+  assert.equal(loaded.path, bundle);
+  assert.ok(loaded.memoryBytes > 1e6);
+  await vscode.commands.executeCommand("tensorrt.unloadEngine", { engine: bundle });
+});

@@ -1,0 +1,62 @@
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import * as vscode from "vscode";
+import { inWorkspace } from "../harness/inside.ts";
+import { listProcesses, until } from "../harness/processes.ts";
+import { test } from "../harness/runner.ts";
+
+async function find(name: string): Promise<vscode.Task> {
+  const tasks = await vscode.tasks.fetchTasks();
+  const task = tasks.find((candidate) => candidate.name === name);
+  assert.ok(task, `no task "${name}" among ${tasks.map((candidate) => candidate.name).join(", ")}`);
+  return task;
+}
+
+/** Runs a task to its end; returns its exit code. */
+async function run(task: vscode.Task): Promise<number | undefined> {
+  const ended = new Promise<number | undefined>((resolve) => {
+    const subscription = vscode.tasks.onDidEndTaskProcess(({ execution, exitCode }) => {
+      if (execution.task.name !== task.name) return;
+      subscription.dispose();
+      resolve(exitCode);
+    });
+  });
+  await vscode.tasks.executeTask(task);
+  return ended;
+}
+
+test("a task of tasks.json exports an engine", async () => {
+  assert.equal(await run(await find("export emoji-xl")), 0);
+  assert.ok(existsSync(inWorkspace("engines-by-task", "engine.json")));
+});
+
+test("the problem matcher finds the file that a task failed on", async () => {
+  assert.equal(await run(await find("export a broken file")), 1);
+  const uri = vscode.Uri.file(inWorkspace("models", "broken.safetensors"));
+  const problems = await until("a problem", () => {
+    const found = vscode.languages.getDiagnostics(uri);
+    return found.length > 0 && found;
+  });
+  assert.equal(problems.length, 1);
+  assert.equal(problems[0]!.severity, vscode.DiagnosticSeverity.Error);
+  assert.match(String(problems[0]!.code), /^file\./);
+  assert.equal(problems[0]!.source, "TensorRT");
+});
+
+test("checkpoints are offered as tasks", async () => {
+  const tasks = await vscode.tasks.fetchTasks({ type: "tensorrt" });
+  const offered = tasks.filter(({ source }) => source === "TensorRT").map(({ definition }) => definition["checkpoint"] as string);
+  assert.ok(offered.includes("models/emoji-xl.safetensors"), offered.join(", "));
+});
+
+test("ending a task ends its process", async () => {
+  const definition = { type: "tensorrt", command: "generate", engine: inWorkspace("engines-by-task"), prompt: "ball", steps: 5_000 };
+  const offered = (await vscode.tasks.fetchTasks({ type: "tensorrt" }))[0];
+  assert.ok(offered);
+  const task = new vscode.Task(definition, offered.scope ?? vscode.TaskScope.Workspace, "long", "TensorRT");
+  const isRun = ({ command }: { command: string }): boolean => command.includes("cli.js generate") && command.includes("--steps=5000");
+  const execution = await vscode.tasks.executeTask(task);
+  await until("the process", () => listProcesses().some(isRun));
+  execution.terminate();
+  await until("its end", () => !listProcesses().some(isRun));
+});
