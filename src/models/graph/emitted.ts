@@ -59,15 +59,20 @@ function toModel(graph: EmittedGraph, resolve: ResolveWeight): OnnxModel {
   const weights = [...graph.weights.values()];
   const stored = weights.filter((weight) => !weight.fed).map((weight) => initializer(weight, resolve(weight.name)));
   const fed = weights.filter((weight) => weight.fed);
-  const contrib = graph.nodes.some((node) => node.domain !== "");
   return {
     name: graph.name,
     nodes: graph.nodes,
     initializers: [...graph.constants, ...stored],
     inputs: [...graph.inputs, ...fed],
     outputs: graph.outputs,
-    opsets: contrib ? { "": 21, "com.microsoft": 1 } : { "": 21 },
+    opsets: opsets(graph),
   };
+}
+
+/** Opset 21 is what TensorRT's parser was proven with; convolutions of bfloat16 are in the standard from 22 on. */
+function opsets({ target, nodes }: EmittedGraph): Record<string, number> {
+  const standard = { "": target.computeDtype === "BF16" ? 22 : 21 };
+  return nodes.some((node) => node.domain !== "") ? { ...standard, "com.microsoft": 1 } : standard;
 }
 
 function initializer(weight: GraphWeight, place: WeightPlace): OnnxTensor {
