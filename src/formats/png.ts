@@ -62,8 +62,9 @@ async function readFile(path: string): Promise<Uint8Array> {
 export function decodePng(path: string, bytes: Uint8Array): RgbImage {
   const chunks = readChunks(path, bytes);
   checkSize(path, chunks);
-  // Only what makes up the picture goes to the decoder.
-  const picture = chunks.filter(({ type }) => /^(?:IHDR|PLTE|tRNS|IDAT|IEND)$/.test(type));
+  // Only what makes up the picture goes to the decoder, which would take the palette that any picture may suggest for its colours.
+  const needed = chunks[0]!.data[9] === INDEXED ? /^(?:IHDR|PLTE|tRNS|IDAT|IEND)$/ : /^(?:IHDR|IDAT|IEND)$/;
+  const picture = chunks.filter(({ type }) => needed.test(type));
   try {
     return toRgb(decode(writeChunks(picture)));
   } catch (error) {
@@ -87,8 +88,9 @@ function checkSize(path: string, chunks: readonly PngChunk[]): void {
       `${path} is an interlaced image of ${depth} bits, which cannot be read here. Save it without interlacing.`,
     );
   }
-  const channels = { 0: 1, 2: 3, 3: 1, 4: 2, 6: 4 }[colorType];
-  if (channels === undefined) throw invalidPng(path, `colour type ${colorType} does not exist`);
+  const { channels, depths } = COLOUR_TYPES.get(colorType) ?? { channels: 0, depths: [] };
+  if (!depths.includes(depth)) throw invalidPng(path, `colour type ${colorType} of ${depth} bits does not exist`);
+  if (colorType === INDEXED && !chunks.some(({ type }) => type === "PLTE")) throw invalidPng(path, "it has no palette");
   const lineBytes = (pixels: number): number => (pixels === 0 ? 0 : 1 + Math.ceil((pixels * channels * depth) / 8));
   const expected =
     interlace === 0
@@ -96,6 +98,17 @@ function checkSize(path: string, chunks: readonly PngChunk[]): void {
       : ADAM7.reduce((sum, [x, y, dx, dy]) => sum + Math.ceil((height - y) / dy) * lineBytes(Math.ceil((width - x) / dx)), 0);
   if (inflatedLength(path, chunks, expected) !== expected) throw invalidPng(path, "pixels are missing");
 }
+
+const INDEXED = 3;
+
+/** Samples a pixel and bits a sample, by colour type. */
+const COLOUR_TYPES: ReadonlyMap<number, { readonly channels: number; readonly depths: readonly number[] }> = new Map([
+  [0, { channels: 1, depths: [1, 2, 4, 8, 16] }],
+  [2, { channels: 3, depths: [8, 16] }],
+  [INDEXED, { channels: 1, depths: [1, 2, 4, 8] }],
+  [4, { channels: 2, depths: [8, 16] }],
+  [6, { channels: 4, depths: [8, 16] }],
+]);
 
 /** The seven passes of interlacing: first column and row, step between columns and rows. */
 const ADAM7 = [
