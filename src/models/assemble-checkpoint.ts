@@ -43,7 +43,7 @@ export function assembleCheckpoint(collection: WeightCollection): Checkpoint {
   const unet = takeUNet(collection, shapes, architecture, structure, components);
   const textEncoders = places.map((place) => takeTextEncoder(collection, shapes, architecture, place, components));
   const vae = takeVae(collection, shapes, architecture, components);
-  checkContext(path, unet, textEncoders, architecture);
+  checkTextEncoders(path, architecture, unet, textEncoders);
 
   const configuration: ModelConfiguration = {
     unet,
@@ -115,16 +115,21 @@ function vaeComponent(half: VaeHalf): Component {
   return half === "encoder" ? "vae_encoder" : "vae_decoder";
 }
 
-/** The UNet reads the encoders' outputs side by side. */
-function checkContext(
+/** The UNet reads the encoders' outputs side by side; SDXL's stand in other places than those of earlier models. */
+function checkTextEncoders(
   path: string,
+  architecture: Architecture,
   unet: UNetConfiguration,
   encoders: readonly TextEncoderConfiguration[],
-  architecture: Architecture,
 ): void {
-  const expected = architecture === "sdxl" ? 2 : 1;
+  const isSdxl = unet.admWidth > 0;
+  const stranger = encoders.find(({ prefix }) => prefix.startsWith(isSdxl ? "cond_stage_model." : "conditioner.embedders.1."));
+  if (stranger) {
+    const found = `its text encoder "${stranger.prefix}" does not belong to its UNet, which is ${ARCHITECTURE_LABEL[architecture]}'s`;
+    throw new UserError("checkpoint.unsupported", `${path}: ${found}: the parts are of different models.`);
+  }
   const width = encoders.reduce((sum, encoder) => sum + encoder.width, 0);
-  if (encoders.length < expected || width === unet.contextWidth) return;
+  if (encoders.length < (architecture === "sdxl" ? 2 : 1) || width === unet.contextWidth) return;
   const found = `its text encoders give ${width} numbers a token, its UNet takes ${unet.contextWidth}`;
   throw new UserError("checkpoint.unsupported", `${path}: ${found}: the parts are of different models.`);
 }

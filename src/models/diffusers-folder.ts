@@ -35,8 +35,8 @@ export async function collectDiffusersFolder(path: string): Promise<WeightCollec
   if (!components.has("unet")) throw await refuseOther(path, pipeline, components);
 
   const collecting: Collecting = { path, weights: new Map(), unused: [] };
-  const unetHeads = await collectUNet(collecting);
-  const textEncoders = await collectTextEncoders(collecting, components);
+  const { heads: unetHeads, isSdxl } = await collectUNet(collecting);
+  const textEncoders = await collectTextEncoders(collecting, components, isSdxl);
   const vae = components.has("vae") && (await exists(join(path, "vae"))) ? await collectVae(collecting) : undefined;
   const scheduler = join(path, "scheduler", "scheduler_config.json");
   const training = (await exists(scheduler)) ? await readScheduler(scheduler) : {};
@@ -50,18 +50,19 @@ async function collectUNet(collecting: Collecting) {
   if (known) throw refusal(collecting.path, known);
   const shapes = new TensorShapes(folder, tensors);
   add(collecting, tensors, renameUNet(shapes));
-  return readUNetHeads(join(folder, "config.json"), unetStructureFromDiffusers(shapes));
+  const structure = unetStructureFromDiffusers(shapes);
+  return { heads: await readUNetHeads(join(folder, "config.json"), structure), isSdxl: structure.admWidth > 0 };
 }
 
 /** SDXL has both encoders, its refiner only the one called text_encoder_2; earlier models only text_encoder. */
-async function collectTextEncoders(collecting: Collecting, components: ReadonlySet<string>) {
+async function collectTextEncoders(collecting: Collecting, components: ReadonlySet<string>, isSdxl: boolean) {
   const declared = new Map<string, DeclaredTextEncoder>();
   const present: DeclaredTextEncoder["component"][] = [];
   for (const component of ["text_encoder", "text_encoder_2"] as const) {
     if (components.has(component) && (await exists(join(collecting.path, component)))) present.push(component);
   }
   for (const component of present) {
-    const start = textEncoderStart(component, components);
+    const start = isSdxl ? sdxlEncoderStart(component, components) : "cond_stage_model.transformer.";
     const folder = join(collecting.path, component);
     declared.set(`${start}text_model.`, { component, ...(await readTextEncoder(join(folder, "config.json"))) });
     // transformers 5 saves a CLIPTextModel without "text_model." before its keys.
@@ -74,8 +75,7 @@ async function collectTextEncoders(collecting: Collecting, components: ReadonlyS
   return declared;
 }
 
-function textEncoderStart(component: DeclaredTextEncoder["component"], components: ReadonlySet<string>): string {
-  if (!components.has("text_encoder_2")) return "cond_stage_model.transformer.";
+function sdxlEncoderStart(component: DeclaredTextEncoder["component"], components: ReadonlySet<string>): string {
   const isSecond = component === "text_encoder_2" && components.has("text_encoder");
   return `conditioner.embedders.${isSecond ? 1 : 0}.transformer.`;
 }
