@@ -41,7 +41,7 @@ export interface NativeAddon {
    * Merges in fp32 and rounds once where the output is narrower; the bits do not depend on the number of threads. `done`
    * gives false where `cancel` came first; the outputs are then partly written.
    */
-  merge(jobs: readonly NativeMergeJob[], threads: number): { readonly done: Promise<boolean>; cancel(): void };
+  merge(jobs: readonly NativeMergeJob[], threads: number): { readonly done: Promise<boolean>; readonly cancel: () => void };
 }
 
 /** The add-on, or why there is none; `file` is where it was looked for. */
