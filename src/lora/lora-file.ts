@@ -153,11 +153,17 @@ function noUpdates({ path, metadata, tensors }: SafetensorsFile, { modules, unus
   const kinds = new Set(Array.from(modules.values(), ({ foreign }) => foreign).filter((kind) => kind !== undefined));
   if (kinds.size > 0) {
     const names = Array.from(kinds).join(", ");
-    return new UserError("lora.unsupported", `${path} holds ${names}, which cannot be applied yet. LoRAs of kohya, PEFT and diffusers can.`);
+    return new UserError(
+      "lora.unsupported",
+      `${path} holds ${names}, which cannot be applied yet. LoRAs of kohya, PEFT and diffusers can.`,
+    );
   }
   const [first] = unused;
   if (modules.size > 0 && first) {
-    return new UserError("lora.unsupported", `${path} holds no usable LoRA: of "${first.name}", ${first.reason}. Download or save it again.`);
+    return new UserError(
+      "lora.unsupported",
+      `${path} holds no usable LoRA: of "${first.name}", ${first.reason}. Download or save it again.`,
+    );
   }
   const [key] = tensors.keys();
   const found = key === undefined ? "it has no tensors" : `its ${tensors.size} tensors have names like "${key}"`;

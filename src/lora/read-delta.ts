@@ -75,20 +75,16 @@ function misfit(stored: StoredChange, shape: readonly number[]): string | undefi
 }
 
 async function readChange(file: DeltaFile, name: string, stored: StoredChange, readBase: BaseReader): Promise<WeightChange> {
-  switch (stored.kind) {
-    case "lowRank":
-      return { kind: "lowRank", rank: stored.rank, up: await file.read(stored.up), down: await file.read(stored.down) };
-    case "dense":
-      return { kind: "dense", values: await file.read(stored.values) };
-    case "fullWeights": {
-      const values = await file.read(stored.values);
-      const base = await readBase(name);
-      for (let i = 0; i < values.length; i++) values[i]! -= base[i]!;
-      return { kind: "dense", values };
-    }
-    case "factors":
-      throw new Error("Factors of other kinds have been let through.");
+  if (stored.kind === "lowRank") {
+    return { kind: "lowRank", rank: stored.rank, up: await file.read(stored.up), down: await file.read(stored.down) };
   }
+  if (stored.kind === "factors") throw new Error("Factors of other kinds have been let through.");
+  const values = await file.read(stored.values);
+  if (stored.kind === "fullWeights") {
+    const base = await readBase(name);
+    for (let i = 0; i < values.length; i++) values[i]! -= base[i]!;
+  }
+  return { kind: "dense", values };
 }
 
 function isFinite(change: WeightChange): boolean {
