@@ -19,8 +19,6 @@ export interface StackReport {
 export interface EngineMemory {
   readonly base: number;
   readonly merged: number;
-  /** What the backend itself takes, where it can say. */
-  readonly backend: number;
 }
 
 /** The networks of one bundle, loaded; the one interface of all backends. */

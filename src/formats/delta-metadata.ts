@@ -13,6 +13,8 @@ export interface DeltaMetadata {
   readonly loraFile: string;
   /** Already multiplied into the values. */
   readonly loraStrength: number;
+  /** SHA-256 of the LoRA's file, by which a delta that was made before is known again. */
+  readonly loraHash?: string;
 }
 
 const KEYS = {
@@ -29,6 +31,7 @@ export function formatDeltaMetadata(metadata: DeltaMetadata, changes: number): R
     format: DELTA_FORMAT,
     ...(Object.fromEntries(texts) as Record<string, string>),
     lora_strength: String(metadata.loraStrength),
+    ...(metadata.loraHash !== undefined && { lora_hash: metadata.loraHash }),
     num_deltas: String(changes),
   };
 }
@@ -53,6 +56,7 @@ export function parseDeltaMetadata(path: string, metadata: ReadonlyMap<string, s
     architecture: text(KEYS.architecture),
     loraFile: text(KEYS.loraFile),
     loraStrength: number("lora_strength"),
+    ...(metadata.has("lora_hash") && { loraHash: text("lora_hash") }),
   };
   const promised = number("num_deltas");
   if (promised !== changes) throw invalidDelta(path, `it should change ${promised} weights, but ${changes} are in it`);

@@ -69,6 +69,7 @@ export const deltaOptionsSchema = z.strictObject({
   output: z.string().min(1).optional(),
   strength: z.number().default(1),
   dense: z.boolean().default(false),
+  overwrite: z.boolean().default(false),
 });
 
 /** A LoRA or a delta, with its scale. */
@@ -94,6 +95,7 @@ export const generateOptionsSchema = z.strictObject({
   output: z.string().min(1).optional(),
   latents: z.string().min(1).optional(),
   saveLatents: z.string().min(1).optional(),
+  overwrite: z.boolean().default(false),
 });
 
 export const inspectOptionsSchema = z.strictObject({ file: z.string().min(1) });

@@ -68,7 +68,7 @@ export interface BenchResult {
     readonly refit: number;
     readonly total: number;
   }[];
-  readonly memoryBytes: { readonly base: number; readonly merged: number; readonly backend: number; readonly process: number };
+  readonly memoryBytes: { readonly base: number; readonly merged: number; readonly process: number };
 }
 
 export interface DoctorFinding {
@@ -85,4 +85,23 @@ export interface DoctorResult {
   readonly version: string;
   readonly platform: string;
   readonly findings: readonly DoctorFinding[];
+}
+
+/** What a file's header says it is, for lists; `problem` says why it could not be read. */
+export interface FileSummary {
+  readonly path: string;
+  readonly kind: InspectResult["kind"] | "unreadable";
+  readonly architecture?: Architecture;
+  /** The architecture as people write it: "SDXL". */
+  readonly architectureLabel?: string;
+  /** A LoRA's or delta's rank, the largest where layers differ. */
+  readonly rank?: number;
+  /** How many weights a LoRA or delta changes. */
+  readonly layers?: number;
+  readonly precision?: string;
+  readonly backend?: string;
+  readonly components?: readonly { readonly component: Component; readonly file: string; readonly bytes: number }[];
+  /** Of the checkpoint a bundle was built from, or a delta made for. */
+  readonly fingerprint?: string;
+  readonly problem?: string;
 }

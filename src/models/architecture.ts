@@ -23,3 +23,7 @@ export const COMPONENTS = [
 ] as const;
 
 export type Component = (typeof COMPONENTS)[number];
+
+export function isArchitecture(name: string): name is Architecture {
+  return Object.hasOwn(ARCHITECTURE_LABEL, name);
+}

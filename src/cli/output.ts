@@ -1,0 +1,87 @@
+import { stderr, stdout } from "node:process";
+import { UserError } from "../formats/errors.ts";
+import type { JobContext, Progress } from "../jobs/context.ts";
+
+export type LogLevel = "error" | "warn" | "info" | "debug";
+
+const LEVELS: readonly LogLevel[] = ["error", "warn", "info", "debug"];
+
+/**
+ * What a terminal or a script sees of a job. With `json`: one JSON object a line on stdout, the result last. Without: the
+ * result in words on stdout, a progress bar on stderr where that is a terminal.
+ */
+export class Output {
+  readonly #json: boolean;
+  readonly #level: LogLevel;
+  #barShown = false;
+
+  constructor(options: { readonly json: boolean; readonly logLevel: LogLevel }) {
+    this.#json = options.json;
+    this.#level = options.logLevel;
+  }
+
+  context(signal: AbortSignal): JobContext {
+    return { signal, progress: (progress) => this.progress(progress), log: (level, message) => this.log(level, message) };
+  }
+
+  progress(progress: Progress): void {
+    if (this.#json) return this.#line({ type: "progress", ...progress });
+    if (!stderr.isTTY) return;
+    this.#clearBar();
+    stderr.write(bar(progress, stderr.columns ?? 80));
+    this.#barShown = true;
+  }
+
+  log(level: LogLevel, message: string): void {
+    if (LEVELS.indexOf(level) > LEVELS.indexOf(this.#level)) return;
+    this.#clearBar();
+    stderr.write(`${level}: ${message}\n`);
+  }
+
+  /** @param words what a person reads instead of the object */
+  result(result: object, words: readonly string[]): void {
+    this.#clearBar();
+    if (this.#json) this.#line({ type: "result", ...result });
+    else for (const line of words) stdout.write(`${line}\n`);
+  }
+
+  /** One line that a problem matcher can read: `FILE:1:1: error: MESSAGE [CODE]` where a file is known. */
+  error(error: unknown, file: string | undefined): void {
+    this.#clearBar();
+    const { code, message } = describeError(error);
+    if (this.#json) this.#line({ type: "error", code, message });
+    stderr.write(file === undefined ? `tensorrt-redux: error: ${message} [${code}]\n` : `${file}:1:1: error: ${message} [${code}]\n`);
+    if (this.#level === "debug" && error instanceof Error && error.stack) stderr.write(`${error.stack}\n`);
+  }
+
+  #line(object: object): void {
+    stdout.write(`${JSON.stringify(object)}\n`);
+  }
+
+  #clearBar(): void {
+    if (!this.#barShown) return;
+    stderr.write("\r\x1b[K");
+    this.#barShown = false;
+  }
+}
+
+/** The code and the one line of any error; what was not thrown on purpose is "internal". */
+export function describeError(error: unknown): { readonly code: string; readonly message: string } {
+  if (error instanceof UserError) return { code: error.code, message: error.message };
+  const text = error instanceof Error ? error.message : String(error);
+  return { code: "internal", message: `Unexpected error: ${text.split("\n", 1)[0]}` };
+}
+
+const BAR_WIDTH = 24;
+
+function bar({ stage, fraction, message, secondsLeft }: Progress, columns: number): string {
+  const filled = fraction === undefined ? 0 : Math.round(fraction * BAR_WIDTH);
+  const graphic = fraction === undefined ? "" : `[${"#".repeat(filled)}${"-".repeat(BAR_WIDTH - filled)}] ${Math.round(fraction * 100)}% `;
+  const left = secondsLeft === undefined ? "" : ` ${formatSeconds(secondsLeft)} left`;
+  return `${graphic}${stage}${message === undefined ? "" : ` ${message}`}${left}`.slice(0, Math.max(10, columns - 1));
+}
+
+function formatSeconds(seconds: number): string {
+  if (seconds < 60) return `${Math.ceil(seconds)} s`;
+  return `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`;
+}

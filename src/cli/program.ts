@@ -1,0 +1,142 @@
+import { Command, Option } from "commander";
+import { resolve } from "node:path";
+import { VERSION } from "../jobs/version.ts";
+import { parseInteger, parseList, parseLora, parseNumber, parseRange, parseSeed } from "./arguments.ts";
+import type { Command as RunCommand } from "./command.ts";
+
+/** What runs the commands: both report results and errors and set the exit code. */
+export interface Runner {
+  perform(command: RunCommand): Promise<void>;
+  /** @param shared the options of every job in the file, which a line may override */
+  performBatch(path: string, shared: Readonly<Record<string, unknown>>): Promise<void>;
+}
+
+/** The command line: names and defaults are what scripts rely on. */
+export function makeProgram(runner: Runner): Command {
+  const program = new Command("tensorrt-redux")
+    .description("Diffusion checkpoints as refittable engines: export, make deltas of LoRAs, generate.")
+    .version(VERSION)
+    .configureHelp({ showGlobalOptions: true })
+    .showHelpAfterError("(--help shows the options)");
+  addExport(program, runner);
+  addDelta(program, runner);
+  addGenerate(program, runner);
+  addInspect(program, runner);
+  addBench(program, runner);
+  addDoctor(program, runner);
+  for (const command of program.commands) addCommonOptions(command);
+  return program;
+}
+
+function addCommonOptions(command: Command): void {
+  command
+    .option("--json", "one JSON object a line on stdout, the result last")
+    .addOption(new Option("--backend <name>", "what runs the networks").choices(["auto", "onnxruntime", "tensorrt", "tensorrt-rtx"]))
+    .addOption(
+      new Option("--log-level <level>", "how much is logged to stderr").choices(["error", "warn", "info", "debug"]).default("warn"),
+    );
+}
+
+function addExport(program: Command, runner: Runner): void {
+  program
+    .command("export")
+    .argument("<checkpoint>", "a .safetensors file or a diffusers folder")
+    .description("make an engine bundle of a checkpoint")
+    .option("-o, --output <dir>", "the bundle's folder (default: the name, in the working folder)")
+    .option("--name <name>", "the bundle's name (default: the checkpoint's)")
+    .option("--precision <type>", "fp16, bf16, fp32 (default: as the checkpoint)")
+    .option("--batch <min,opt,max>", "images at once", parseRange)
+    .option("--height <min,opt,max>", "pixels", parseRange)
+    .option("--width <min,opt,max>", "pixels", parseRange)
+    .option("--context <min,opt,max>", "tokens of the prompt", parseRange)
+    .option("--static", "only the opt shapes")
+    .addOption(new Option("--refit <what>", "which weights can be changed").choices(["individual", "all", "none"]))
+    .option("--components <list>", "unet,text_encoder,… (default: all)", parseList)
+    .option("--keep-onnx", "keep the ONNX files beside the engines")
+    .option("--overwrite", "replace a bundle that exists")
+    .action((checkpoint: string, options: Record<string, unknown>) =>
+      runner.perform({ kind: "export", options: { checkpoint, ...options }, file: checkpoint }),
+    );
+}
+
+function addDelta(program: Command, runner: Runner): void {
+  program
+    .command("delta")
+    .argument("<engine>", "an engine bundle")
+    .argument("<lora>", "a LoRA's .safetensors file")
+    .description("make a delta (.trt_lora) of a LoRA for an engine; lists what matched and what did not")
+    .option("-o, --output <file>", "the delta's file (default: NAME_LORA_s1.00.trt_lora beside the bundle)")
+    .option("--strength <number>", "multiplied into the delta", parseNumber)
+    .option("--dense", "store the changes themselves, not their factors")
+    .option("--overwrite", "replace a file that exists")
+    .action((engine: string, lora: string, options: Record<string, unknown>) =>
+      runner.perform({ kind: "delta", options: { engine, lora, ...options }, file: lora }),
+    );
+}
+
+function addGenerate(program: Command, runner: Runner): void {
+  program
+    .command("generate")
+    .argument("<engine>", "an engine bundle")
+    .description("make images")
+    .option("--prompt <text>", "what to draw; may hold (word:1.2), BREAK and <lora:NAME:SCALE>")
+    .option("--negative <text>", "what to avoid")
+    .option("--lora <file[:scale]>", "a LoRA or delta; may be given several times", parseLora, [])
+    .option("--steps <n>", "sampling steps (default: 20)", parseInteger)
+    .option("--cfg <scale>", "guidance scale (default: 7)", parseNumber)
+    .option("--cfg-rescale <phi>", "CFG rescale, 0 to 1 (default: 0)", parseNumber)
+    .option(
+      "--sampler <name>",
+      "euler, euler_ancestral, heun, dpm_2, dpmpp_2m, dpmpp_2m_sde, dpmpp_sde, ddim, uni_pc, lcm (default: euler)",
+    )
+    .option(
+      "--schedule <name>",
+      "normal, karras, exponential, simple, sgm_uniform, beta, ddim_uniform, leading, linspace, trailing (default: normal)",
+    )
+    .option("--seed <n>", "as torch.Generator('cpu') takes it (default: random)", parseSeed)
+    .option("--width <pixels>", "default: what the engine is tuned for", parseInteger)
+    .option("--height <pixels>", "default: what the engine is tuned for", parseInteger)
+    .option("--batch <n>", "images at once (default: 1)", parseInteger)
+    .option("--image <file.png>", "image to image: start from this picture")
+    .option("--strength <number>", "image to image: how much of the picture is replaced, over 0 to 1 (default: 0.75)", parseNumber)
+    .option("-o, --output <file.png>", "default: out.png, or the next free out-N.png")
+    .option("--latents <file>", "initial unit-variance noise, tensor `latents`, float32 [B,C,h,w]")
+    .option("--save-latents <file>", "write the final latents")
+    .option("--jobs <file.jsonl>", "many runs on one loaded engine: one object of these options (camelCase) a line")
+    .option("--overwrite", "replace pictures that exist")
+    .action((engine: string, { jobs, ...options }: Record<string, unknown> & { jobs?: string }) =>
+      jobs === undefined
+        ? runner.perform({ kind: "generate", options: { engine, ...options }, file: engine })
+        : runner.performBatch(resolve(jobs), { engine, ...options }),
+    );
+}
+
+function addInspect(program: Command, runner: Runner): void {
+  program
+    .command("inspect")
+    .argument("<file>", "a checkpoint, LoRA, delta or engine bundle")
+    .description("show a file's header: what it is, its metadata, its tensors")
+    .action((file: string, options: Record<string, unknown>) => runner.perform({ kind: "inspect", options: { file, ...options }, file }));
+}
+
+function addBench(program: Command, runner: Runner): void {
+  program
+    .command("bench")
+    .argument("<engine>", "an engine bundle")
+    .description("time a step, LoRA switches and the load; show the memory")
+    .option("--lora <file[:scale]>", "a LoRA or delta; may be given several times", parseLora, [])
+    .option("--steps <n>", "steps that are timed (default: 20)", parseInteger)
+    .option("--width <pixels>", "default: what the engine is tuned for", parseInteger)
+    .option("--height <pixels>", "default: what the engine is tuned for", parseInteger)
+    .option("--batch <n>", "the UNet's batch, positives and negatives together (default: 2)", parseInteger)
+    .action((engine: string, options: Record<string, unknown>) =>
+      runner.perform({ kind: "bench", options: { engine, ...options }, file: engine }),
+    );
+}
+
+function addDoctor(program: Command, runner: Runner): void {
+  program
+    .command("doctor")
+    .description("what was found on this machine and where; for what is missing, every place looked in")
+    .action((options: Record<string, unknown>) => runner.perform({ kind: "doctor", options, file: undefined }));
+}

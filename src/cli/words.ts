@@ -1,0 +1,89 @@
+import { formatBytes } from "../formats/atomic-file.ts";
+import type { JobKind, JobResults } from "../jobs/run.ts";
+import { basename } from "node:path";
+
+type Words = { readonly [Kind in JobKind]: (result: JobResults[Kind]) => string[] };
+
+const WORDS: Words = {
+  export: exportWords,
+  delta: deltaWords,
+  generate: generateWords,
+  inspect: inspectWords,
+  bench: benchWords,
+  doctor: doctorWords,
+};
+
+/** A job's result as a person reads it, a line each. */
+export function inWords<Kind extends JobKind>(kind: Kind, result: JobResults[Kind]): string[] {
+  return WORDS[kind](result);
+}
+
+function exportWords({ bundle, components }: JobResults["export"]): string[] {
+  return [
+    `engine bundle: ${bundle}`,
+    ...components.map(({ component, file, bytes }) => `  ${component.padEnd(15)} ${file} (${formatBytes(bytes)})`),
+  ];
+}
+
+function deltaWords({ file, cached, matched, unmatched }: JobResults["delta"]): string[] {
+  return [
+    `delta: ${file}${cached ? " (made before, kept)" : ""}`,
+    `  matched ${matched.length} modules`,
+    ...(unmatched.length === 0 ? [] : [`  not matched ${unmatched.length}:`]),
+    ...unmatched.map(({ name, reason }) => `    ${name}: ${reason}`),
+  ];
+}
+
+function generateWords({ images, seed, timings, loras }: JobResults["generate"]): string[] {
+  const { load, stack, encode, step, decode, total } = timings;
+  return [
+    ...images.map((image) => `image: ${image}`),
+    `  seed ${seed}${loras.map(({ file, scale, matched }) => `, ${basename(file)} × ${scale} (${matched} modules)`).join("")}`,
+    `  load ${milliseconds(load)}, stack ${milliseconds(stack)}, encode ${milliseconds(encode)}, step ${milliseconds(step)}, decode ${milliseconds(decode)}, in all ${milliseconds(total)}`,
+  ];
+}
+
+/** Tensors beyond this many are counted; --json lists them all. */
+const SHOWN_TENSORS = 20;
+
+function inspectWords({ file, kind, architecture, bytes, metadata, tensors, parameters, notes }: JobResults["inspect"]): string[] {
+  const types = Object.entries(parameters.byDtype).map(([dtype, count]) => `${count.toLocaleString("en")} ${dtype}`);
+  const width = Math.max(0, ...tensors.slice(0, SHOWN_TENSORS).map(({ name }) => name.length));
+  return [
+    `${file}: ${architecture ? `${architecture} ` : ""}${kind}, ${formatBytes(bytes)}`,
+    `  ${tensors.length} tensors, ${parameters.total.toLocaleString("en")} parameters (${types.join(", ")})`,
+    ...notes.map((note) => `  ${note}`),
+    ...Object.entries(metadata).map(([key, value]) => `  ${key}: ${value.length > 200 ? `${value.slice(0, 200)}…` : value}`),
+    ...tensors.slice(0, SHOWN_TENSORS).map(({ name, dtype, shape }) => `  ${name.padEnd(width)} ${dtype} [${shape.join(", ")}]`),
+    ...(tensors.length > SHOWN_TENSORS ? [`  … and ${tensors.length - SHOWN_TENSORS} more (--json lists all)`] : []),
+  ];
+}
+
+function benchWords({ engine, backend, stepMilliseconds, loadMilliseconds, switches, memoryBytes }: JobResults["bench"]): string[] {
+  const { median, min, max } = stepMilliseconds;
+  const widest = Math.max(0, ...switches.map(({ stack }) => stack.length));
+  return [
+    `${engine} on ${backend}`,
+    `  load   ${milliseconds(loadMilliseconds)}`,
+    `  step   ${milliseconds(median)} (${milliseconds(min)} to ${milliseconds(max)})`,
+    ...switches.map(
+      ({ stack, read, merge, refit, total }) =>
+        `  stack  ${stack.padEnd(widest)}  ${milliseconds(total)} (read ${milliseconds(read)}, merge ${milliseconds(merge)}, refit ${milliseconds(refit)})`,
+    ),
+    `  memory base ${formatBytes(memoryBytes.base)}, merged ${formatBytes(memoryBytes.merged)}, process ${formatBytes(memoryBytes.process)}`,
+  ];
+}
+
+function doctorWords({ version, platform, findings }: JobResults["doctor"]): string[] {
+  const lines = findings.flatMap(({ name, state, version: found, where, tried, advice }) => [
+    `${state === "found" ? "+" : "-"} ${name}: ${state}${found === undefined ? "" : ` ${found}`}${where === undefined ? "" : ` (${where})`}`,
+    ...(state === "found" ? [] : tried.map(({ place, reason }) => `    ${place}: ${reason}`)),
+    ...(advice === undefined ? [] : [`    ${advice}`]),
+  ]);
+  return [`TensorRT Redux ${version} on ${platform}`, ...lines];
+}
+
+function milliseconds(value: number): string {
+  if (value >= 10_000) return `${(value / 1000).toFixed(1)} s`;
+  return value >= 100 ? `${Math.round(value)} ms` : `${value.toFixed(1)} ms`;
+}

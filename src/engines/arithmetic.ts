@@ -1,0 +1,13 @@
+import type { WeightArithmetic } from "../lora/merge.ts";
+import { OnnxRuntimeArithmetic } from "../lora/onnxruntime-arithmetic.ts";
+import { loadNativeAddon } from "./native-addon.ts";
+import { NativeArithmetic } from "./native-arithmetic.ts";
+
+/**
+ * The merge's arithmetic on this machine: the native add-on's, or ONNX Runtime's where there is no add-on for the platform.
+ * For the worker and the command line only, see `loadNativeAddon`.
+ */
+export function chooseArithmetic(): WeightArithmetic {
+  const { addon } = loadNativeAddon();
+  return addon ? new NativeArithmetic(addon) : new OnnxRuntimeArithmetic();
+}

@@ -1,0 +1,108 @@
+import { resolve } from "node:path";
+import type { Component } from "../models/architecture.ts";
+import { isArchitecture, type Architecture } from "../models/architecture.ts";
+import type { ModelConfiguration } from "../models/configuration.ts";
+import { modelConfigurationSchema } from "../models/configuration-schema.ts";
+import { readEngineBundle, type EngineBundle } from "../formats/engine-bundle.ts";
+import { UserError } from "../formats/errors.ts";
+import type { WeightArithmetic } from "../lora/merge.ts";
+import type { Engine } from "../engines/engine.ts";
+import { AdapterCache } from "./adapter-cache.ts";
+import { backendOfBundle } from "./backends.ts";
+import { findBundle } from "./bundle-path.ts";
+import type { JobContext } from "./context.ts";
+import type { Backend } from "./options.ts";
+import { stageProgress } from "./timing.ts";
+
+/** A bundle's description, checked, without its engines. */
+export interface OpenedBundle {
+  readonly folder: string;
+  readonly bundle: EngineBundle;
+  readonly architecture: Architecture;
+  readonly configuration: ModelConfiguration;
+}
+
+/** A bundle whose engines are in memory. */
+export interface LoadedBundle extends OpenedBundle {
+  readonly engine: Engine;
+  readonly adapters: AdapterCache;
+}
+
+/** Opens the bundle a person means (see `findBundle`). Throws "bundle.invalid" where its description is not to be used. */
+export async function openBundle(path: string): Promise<OpenedBundle> {
+  const folder = resolve(await findBundle(path));
+  const bundle = await readEngineBundle(folder);
+  if (!isArchitecture(bundle.architecture)) {
+    throw new UserError(
+      "bundle.invalid",
+      `${folder} is an engine of ${bundle.architecture}, which this version does not know. Update the extension.`,
+    );
+  }
+  const configuration = modelConfigurationSchema.safeParse(bundle.configuration);
+  if (!configuration.success) {
+    throw new UserError("bundle.invalid", `${folder}: the model's configuration in engine.json is not valid. Export the checkpoint again.`);
+  }
+  return { folder, bundle, architecture: bundle.architecture, configuration: configuration.data as ModelConfiguration };
+}
+
+/** The engines that a process holds, one for each bundle. */
+export class EngineCache {
+  readonly arithmetic: WeightArithmetic;
+  readonly #loaded = new Map<string, { readonly bundle: LoadedBundle; readonly fingerprint: string }>();
+  /** Bundles being loaded: two jobs that want the same one share it. */
+  readonly #loading = new Map<string, Promise<LoadedBundle>>();
+
+  constructor(arithmetic: WeightArithmetic) {
+    this.arithmetic = arithmetic;
+  }
+
+  /** The loaded bundle; loads it first where it is not, or where it has been exported again since. */
+  async load(path: string, backend: Backend, context: JobContext): Promise<LoadedBundle> {
+    const opened = await openBundle(path);
+    const fingerprint = JSON.stringify(opened.bundle);
+    const known = this.#loaded.get(opened.folder);
+    if (known?.fingerprint === fingerprint) return known.bundle;
+    const running = this.#loading.get(opened.folder);
+    if (running) return running;
+    const loading = this.#load(opened, backend, context).finally(() => this.#loading.delete(opened.folder));
+    this.#loading.set(opened.folder, loading);
+    const bundle = await loading;
+    this.#loaded.set(opened.folder, { bundle, fingerprint });
+    return bundle;
+  }
+
+  async #load(opened: OpenedBundle, option: Backend, context: JobContext): Promise<LoadedBundle> {
+    const { folder, bundle } = opened;
+    const backend = backendOfBundle(folder, bundle.backend.name, option);
+    await this.unload(folder);
+    const report = stageProgress(context, "loading");
+    const engine = await backend.load({
+      folder,
+      bundle,
+      components: bundle.components.map(({ component }) => component as Component),
+      arithmetic: this.arithmetic,
+      signal: context.signal,
+      onProgress: (component, fraction) => report(fraction, 1, component),
+    });
+    context.log("info", `loaded ${folder}`);
+    return { ...opened, engine, adapters: new AdapterCache(opened) };
+  }
+
+  /** The bundles in memory. */
+  loaded(): readonly LoadedBundle[] {
+    return Array.from(this.#loaded.values(), ({ bundle }) => bundle);
+  }
+
+  /** Frees a bundle's engines; false where it was not loaded. */
+  async unload(folder: string): Promise<boolean> {
+    const known = this.#loaded.get(resolve(folder));
+    if (!known) return false;
+    this.#loaded.delete(resolve(folder));
+    await known.bundle.engine.unload();
+    return true;
+  }
+
+  async unloadAll(): Promise<void> {
+    for (const folder of [...this.#loaded.keys()]) await this.unload(folder);
+  }
+}

@@ -1,0 +1,137 @@
+import { stat } from "node:fs/promises";
+import { basename, extname, resolve } from "node:path";
+import { buildFolderAtomically } from "../formats/atomic-file.ts";
+import { ENGINE_BUNDLE_VERSION, writeEngineBundle, type EngineBundle } from "../formats/engine-bundle.ts";
+import { UserError } from "../formats/errors.ts";
+import { fingerprintOfFiles } from "../formats/fingerprint.ts";
+import type { WeightDtype } from "../formats/numbers.ts";
+import { SafetensorsFile } from "../formats/safetensors.ts";
+import { ARCHITECTURE_LABEL, type Architecture, type Component } from "../models/architecture.ts";
+import type { Checkpoint } from "../models/checkpoint.ts";
+import { openCheckpoint } from "../models/open-checkpoint.ts";
+import { chooseBackend } from "./backends.ts";
+import type { JobContext } from "./context.ts";
+import type { ExportOptions, Precision } from "./options.ts";
+import { chooseProfile, nativeSize, profileOf } from "./profile.ts";
+import type { ExportResult } from "./results.ts";
+import { stageProgress } from "./timing.ts";
+
+/** What a complete checkpoint of an architecture has. */
+const COMPLETE: Readonly<Partial<Record<Architecture, readonly Component[]>>> = {
+  sd1: ["unet", "text_encoder", "vae_encoder", "vae_decoder"],
+  sd2: ["unet", "text_encoder", "vae_encoder", "vae_decoder"],
+  sdxl: ["unet", "text_encoder", "text_encoder_2", "vae_encoder", "vae_decoder"],
+  "sdxl-refiner": ["unet", "text_encoder_2", "vae_encoder", "vae_decoder"],
+};
+
+/** Makes an engine bundle of a checkpoint: everything appears under its name at the end, or nothing does. */
+export async function exportEngine(options: ExportOptions, context: JobContext): Promise<ExportResult> {
+  const { signal } = context;
+  const backend = chooseBackend(options.backend);
+  const weightDtype = storedDtype(options.precision);
+  context.progress({ stage: "reading the checkpoint", fraction: 0 });
+  const checkpoint = await openCheckpoint(options.checkpoint);
+  const components = chooseComponents(checkpoint, options.components);
+  const profile = chooseProfile(options, nativeSize(checkpoint.architecture, await metadataOf(checkpoint)));
+  const name = options.name ?? nameOf(options.output ?? options.checkpoint);
+  const folder = resolve(options.output ?? name);
+  const bundle = await buildFolderAtomically(
+    folder,
+    async (temporary) => {
+      const stages = new Map<string, ReturnType<typeof stageProgress>>();
+      const built = await backend.build({
+        checkpoint,
+        components,
+        precision: weightDtype,
+        profileOf: (component) => profileOf(component, profile),
+        folder: temporary,
+        signal,
+        onProgress: (stage, fraction) => {
+          if (!stages.has(stage)) stages.set(stage, stageProgress(context, stage));
+          stages.get(stage)!(fraction, 1);
+        },
+      });
+      const described: EngineBundle = {
+        formatVersion: ENGINE_BUNDLE_VERSION,
+        name,
+        architecture: checkpoint.architecture,
+        configuration: { ...checkpoint.configuration },
+        precision: options.precision ?? precisionOf(checkpoint),
+        backend: { name: backend.name, version: backend.version() },
+        components: built.components,
+        weightFiles: [...built.weightFiles],
+        checkpoint: {
+          name: basename(checkpoint.path),
+          bytes: await totalBytes(checkpoint.files),
+          fingerprint: await fingerprintOfFiles(checkpoint.files),
+        },
+      };
+      await writeEngineBundle(temporary, described);
+      return { described, warnings: built.warnings };
+    },
+    { signal, overwrite: options.overwrite },
+  );
+  for (const warning of bundle.warnings) context.log("warn", warning);
+  return {
+    bundle: folder,
+    components: bundle.described.components.map(({ component, engine, onnx, bytes }) => ({
+      component: component as Component,
+      file: (engine ?? onnx)!,
+      bytes,
+    })),
+    warnings: bundle.warnings,
+  };
+}
+
+/** What the training tool wrote into the file's header; the files of a diffusers folder say nothing of the model. */
+async function metadataOf({ layout, files }: Checkpoint): Promise<ReadonlyMap<string, string>> {
+  if (layout === "diffusers") return new Map();
+  const file = await SafetensorsFile.open(files[0]!);
+  await file.close();
+  return file.metadata;
+}
+
+function nameOf(path: string): string {
+  const file = basename(resolve(path));
+  return extname(file) === ".safetensors" ? file.slice(0, -".safetensors".length) : file;
+}
+
+function storedDtype(precision: Precision | undefined): WeightDtype | undefined {
+  if (precision === undefined) return undefined;
+  if (precision === "fp16") return "F16";
+  if (precision === "bf16") return "BF16";
+  if (precision === "fp32") return "F32";
+  throw new UserError("option.invalid", `--precision ${precision} needs TensorRT; on ONNX Runtime choose fp16, bf16 or fp32.`);
+}
+
+const PRECISION_NAME: Readonly<Record<string, Precision>> = { F16: "fp16", BF16: "bf16", F32: "fp32" };
+
+/** The type that most of the checkpoint's parameters are stored in. */
+function precisionOf({ components }: Checkpoint): Precision {
+  const bytes = new Map<string, number>();
+  for (const table of components.values()) {
+    for (const { dtype, length } of table.values()) bytes.set(dtype, (bytes.get(dtype) ?? 0) + length);
+  }
+  const most = [...bytes].toSorted((a, b) => b[1] - a[1])[0]?.[0] ?? "F32";
+  return PRECISION_NAME[most] ?? "fp32";
+}
+
+/** The components to export: those asked for, else all that the architecture has, each of which must be in the checkpoint. */
+function chooseComponents(checkpoint: Checkpoint, wanted: readonly Component[] | undefined): readonly Component[] {
+  const complete = COMPLETE[checkpoint.architecture] ?? [];
+  const chosen = wanted ?? complete;
+  const missing = chosen.filter((component) => !checkpoint.components.has(component));
+  if (missing.length === 0) return chosen;
+  const label = ARCHITECTURE_LABEL[checkpoint.architecture];
+  const present = complete.filter((component) => checkpoint.components.has(component));
+  throw new UserError(
+    "checkpoint.incomplete",
+    `${checkpoint.path} (${label}) has no ${missing.join(" and no ")}. Use a complete checkpoint, or leave it out with --components ${present.join(",")}.`,
+  );
+}
+
+async function totalBytes(files: readonly string[]): Promise<number> {
+  let total = 0;
+  for (const file of files) total += (await stat(file)).size;
+  return total;
+}

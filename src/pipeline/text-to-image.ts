@@ -1,0 +1,207 @@
+import { performance } from "node:perf_hooks";
+import type { Engine } from "../engines/engine.ts";
+import { throwIfCancelled, UserError } from "../formats/errors.ts";
+import { elementCount, type Tensor } from "../formats/tensor.ts";
+import type { Architecture } from "../models/architecture.ts";
+import type { ModelConfiguration, VaeConfiguration } from "../models/configuration.ts";
+import { makeDenoiser } from "./denoiser.ts";
+import { imagesFromTensor, tensorFromImages, type RgbImage } from "./image.ts";
+import { decoderInput, latentsFromMoments } from "./latents.ts";
+import { randomTensor, TorchGenerator } from "./noise.ts";
+import { sample } from "./samplers/sample.ts";
+import type { SamplerName } from "./samplers/sampler.ts";
+import { initialLatents, makeSchedule, type ScheduleName } from "./schedule.ts";
+import { sizeEmbeddings, uncroppedSizes } from "./size-embeddings.ts";
+import { encodePrompts, type TextConditioning } from "./text-conditioning.ts";
+
+/** A loaded engine and what it is an engine of. */
+export interface Model {
+  readonly engine: Engine;
+  readonly architecture: Architecture;
+  readonly configuration: ModelConfiguration;
+}
+
+export interface ImageRequest {
+  /** One prompt for all images, or one an image; LoRA references are already taken out. */
+  readonly positive: string | readonly string[];
+  readonly negative: string | readonly string[];
+  readonly batch: number;
+  /** Pixels; multiples of the VAE's factor. */
+  readonly width: number;
+  readonly height: number;
+  readonly steps: number;
+  readonly cfg: number;
+  readonly cfgRescale: number;
+  readonly sampler: SamplerName;
+  readonly schedule: ScheduleName;
+  readonly seed: bigint;
+  /** Unit-variance noise [B, C, h, w] to start from instead of the seed's. */
+  readonly noise?: Tensor;
+  /** img2img: the picture, already of the request's size, and how much of it is replaced (over 0 up to 1). */
+  readonly image?: { readonly picture: RgbImage; readonly strength: number };
+  readonly signal?: AbortSignal | undefined;
+  onStep?(step: number, steps: number, denoised: Float32Array): void;
+}
+
+/** Milliseconds. */
+export interface ImageTimings {
+  readonly encode: number;
+  /** One step, the median. */
+  readonly step: number;
+  readonly sample: number;
+  readonly decode: number;
+}
+
+export interface ImageResult {
+  readonly images: readonly RgbImage[];
+  /** Final latents [B, C, h, w], before the VAE's scale is divided out. */
+  readonly latents: Tensor;
+  readonly sigmas: readonly number[];
+  readonly timings: ImageTimings;
+}
+
+/** Makes images: encodes the prompts, samples latents from seeded noise, decodes them. */
+export async function generateImages(model: Model, request: ImageRequest): Promise<ImageResult> {
+  const vae = requireVae(model);
+  const { signal } = request;
+  const started = performance.now();
+  const conditioning = await encode(model, request);
+  throwIfCancelled(signal);
+  const encoded = performance.now();
+  const { latents, sigmas, stepTimes } = await sampleLatents(model, request, conditioning, vae);
+  throwIfCancelled(signal);
+  const sampled = performance.now();
+  const images = await decodeLatents(model.engine, latents, vae);
+  return {
+    images,
+    latents,
+    sigmas,
+    timings: {
+      encode: encoded - started,
+      step: median(stepTimes),
+      sample: sampled - encoded,
+      decode: performance.now() - sampled,
+    },
+  };
+}
+
+function requireVae({ configuration }: Model): VaeConfiguration {
+  if (configuration.vae) return configuration.vae;
+  throw new UserError("bundle.invalid", "The engine bundle has no VAE, so it cannot make images: export the checkpoint with one.");
+}
+
+function encode({ engine, architecture, configuration }: Model, request: ImageRequest): Promise<TextConditioning> {
+  const encoders = configuration.textEncoders.map((encoder) => ({
+    configuration: encoder,
+    run: (inputIds: Tensor<Int32Array>, endPositions: Tensor<Int32Array>) =>
+      engine.run(encoder.component, { input_ids: inputIds, end_positions: endPositions }),
+  }));
+  const { positive, negative, batch, cfg } = request;
+  return encodePrompts({ positive, batch, ...(cfg !== 1 && { negative }) }, encoders, architecture);
+}
+
+async function sampleLatents(model: Model, request: ImageRequest, conditioning: TextConditioning, vae: VaeConfiguration) {
+  const { engine, configuration } = model;
+  const { batch, sampler, steps, cfg, cfgRescale, signal } = request;
+  const dims = latentDims(request, vae);
+  const generator = new TorchGenerator(request.seed);
+  const image = request.image ? await encodeImage(engine, request.image.picture, batch, vae, generator) : undefined;
+  const noise = request.noise ?? randomTensor(generator, dims);
+  const schedule = makeSchedule({
+    schedule: request.schedule,
+    sampler,
+    steps,
+    training: configuration,
+    ...(request.image && { strength: request.image.strength }),
+  });
+  const fixed = networkInputs(model, request, conditioning);
+  const denoise = makeDenoiser({
+    schedule,
+    batch,
+    cfg,
+    cfgRescale,
+    predict: async ({ x, timesteps }) => {
+      const inputs = {
+        x: { dims: [timesteps.length, ...dims.slice(1)], data: x },
+        timesteps: { dims: [timesteps.length], data: timesteps },
+      };
+      const { output } = await engine.run("unet", { ...inputs, ...fixed });
+      return output!.data;
+    },
+  });
+  const stepTimes: number[] = [];
+  let last = performance.now();
+  const x = await sample(sampler, {
+    schedule,
+    denoise,
+    x: initialLatents(schedule, noise.data, image),
+    randn: (count: number) => generator.randn(count),
+    ...(signal && { signal }),
+    onStep: (step: number, total: number, denoised: Float32Array) => {
+      const now = performance.now();
+      stepTimes.push(now - last);
+      last = now;
+      request.onStep?.(step, total, denoised);
+    },
+  });
+  return { latents: { dims, data: x }, sigmas: schedule.sigmas, stepTimes };
+}
+
+/** What stays the same at every step: the context, and for the SDXL family the pooled text with the sizes. */
+function networkInputs({ architecture }: Model, { width, height }: ImageRequest, conditioning: TextConditioning): Record<string, Tensor> {
+  const { context, pooled, negativeRows } = conditioning;
+  if (!pooled || (architecture !== "sdxl" && architecture !== "sdxl-refiner")) return { context };
+  return { context, y: sizeEmbeddings(architecture, pooled, uncroppedSizes(height, width), negativeRows) };
+}
+
+function latentDims({ batch, width, height, noise }: ImageRequest, { latentChannels, factor }: VaeConfiguration): number[] {
+  for (const [name, size] of [
+    ["Width", width],
+    ["Height", height],
+  ] as const) {
+    if (size % factor === 0) continue;
+    const lower = Math.max(factor, Math.floor(size / factor) * factor);
+    throw new UserError("option.invalid", `${name} ${size} is not a multiple of ${factor}: use ${lower} or ${lower + factor}.`);
+  }
+  const dims = [batch, latentChannels, height / factor, width / factor];
+  if (noise && (noise.dims.join() !== dims.join() || noise.data.length !== elementCount(dims))) {
+    throw new UserError(
+      "option.invalid",
+      `The given latents have the shape [${noise.dims.join(", ")}]; this run needs [${dims.join(", ")}].`,
+    );
+  }
+  return dims;
+}
+
+/** The picture's latents, scaled as the model takes them, once for each image of the batch. */
+async function encodeImage(engine: Engine, picture: RgbImage, batch: number, vae: VaeConfiguration, generator: TorchGenerator) {
+  if (!engine.components.includes("vae_encoder")) {
+    throw new UserError(
+      "bundle.invalid",
+      "The engine bundle has no vae_encoder, which image to image needs: export it again with that component.",
+    );
+  }
+  const { moments } = await engine.run("vae_encoder", { image: tensorFromImages([picture]) });
+  const [, doubled, height, width] = moments!.dims as [number, number, number, number];
+  const one = latentsFromMoments(moments!, randomTensor(generator, [1, doubled / 2, height, width]), vae);
+  const all = new Float32Array(one.data.length * batch);
+  for (let i = 0; i < batch; i++) all.set(one.data, i * one.data.length);
+  return all;
+}
+
+/** Turns latents [B, C, h, w] into pictures, one at a time: the decoder's memory grows with what it decodes at once. */
+export async function decodeLatents(engine: Engine, latents: Tensor, vae: VaeConfiguration): Promise<RgbImage[]> {
+  const [batch, ...rest] = latents.dims as [number, ...number[]];
+  const size = elementCount(rest);
+  const images: RgbImage[] = [];
+  for (let i = 0; i < batch; i++) {
+    const one = { dims: [1, ...rest], data: latents.data.subarray(i * size, (i + 1) * size) };
+    const { image } = await engine.run("vae_decoder", { latents: decoderInput(one, vae) });
+    images.push(...imagesFromTensor(image!));
+  }
+  return images;
+}
+
+function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0;
+}
