@@ -55,7 +55,7 @@ export function assembleCheckpoint(collection: WeightCollection): Checkpoint {
     zeroTerminalSnr: declared.zeroTerminalSnr ?? false,
   };
   const files = new Set([...components.values()].flatMap((table) => [...table.values()].map(({ file }) => file)));
-  const unused = [...collection.unused, ...leftOver(weights, components, architecture)];
+  const unused = [...collection.unused, ...leftOver(collection, components, architecture)];
   return { path, layout: collection.layout, architecture, configuration, components, files: [...files], unused };
 }
 
@@ -66,6 +66,7 @@ function takeUNet(
   structure: UNetStructure,
   components: Tables,
 ): UNetConfiguration {
+  checkLevels(path, structure);
   components.set("unet", take(shapes, weights, unetShapes(structure), `${ARCHITECTURE_LABEL[architecture]} UNet`));
   const heads = declared.unetHeads ?? (architecture === "sd1" ? { count: SD1_HEADS } : { width: UNET_HEAD_WIDTH });
   const divisor = "count" in heads ? heads.count : heads.width;
@@ -74,6 +75,16 @@ function takeUNet(
     throw new UserError("checkpoint.unsupported", `${path}: attention over ${width} channels cannot be split into heads by ${divisor}.`);
   }
   return { ...structure, heads };
+}
+
+/** The way up takes back what each block of the way down left, its first convolution or downsampler included. */
+function checkLevels(path: string, { levels }: UNetStructure): void {
+  const wrong = levels.findIndex(({ down, up }) => up.length !== down.length + 1);
+  if (wrong < 0 && levels.length > 0) return;
+  const { down, up } = levels[wrong] ?? { down: [], up: [] };
+  const found = `at resolution ${wrong + 1} of ${levels.length}, ${down.length} residual blocks on the way down and ${up.length} on the way up`;
+  const reason = levels.length === 0 ? "no blocks" : `${found} (there should be one more)`;
+  throw new UserError("checkpoint.incomplete", `${path}: its UNet has ${reason}: the file is incomplete.`);
 }
 
 function takeTextEncoder(
@@ -150,8 +161,17 @@ function take(
   return new Map([...expected.keys()].map((name) => [name, weights.get(name)!]));
 }
 
-function leftOver(weights: ReadonlyMap<string, Weight>, components: Tables, architecture: Architecture) {
+/** Names that only a part of a network has: one that is left over means that others of its part are missing. */
+const PART_NAME =
+  /^model\.diffusion_model\.(input_blocks|middle_block|output_blocks|label_emb)\.|^((down|up)_blocks|mid_block|add_embedding)\.|\.(resblocks|encoder\.layers)\.\d+\.|^(first_stage_model\.|vae\/)(en|de)coder\./;
+
+function leftOver({ path, weights }: WeightCollection, components: Tables, architecture: Architecture) {
   const used = new Set([...components.values()].flatMap((table) => [...table.keys()]));
-  const reason = `no ${ARCHITECTURE_LABEL[architecture]} network uses it`;
-  return [...weights.keys()].filter((name) => !used.has(name)).map((name) => ({ name, reason }));
+  const names = [...weights.keys()].filter((name) => !used.has(name));
+  const stray = names.find((name) => PART_NAME.test(name));
+  if (stray !== undefined) {
+    const reason = `"${stray}" has no place in ${ARCHITECTURE_LABEL[architecture]}: weights next to it are missing, or the model is of an unknown kind`;
+    throw new UserError("checkpoint.incomplete", `${path}: ${reason}.`);
+  }
+  return names.map((name) => ({ name, reason: `no ${ARCHITECTURE_LABEL[architecture]} network uses it` }));
 }

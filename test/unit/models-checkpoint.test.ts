@@ -352,6 +352,13 @@ describe("single files", () => {
     ],
     [
       "a text encoder's layer is missing",
+      "text_encoder_2",
+      (usual) => delete usual["conditioner.embedders.1.model.transformer.resblocks.5.mlp.c_fc.weight"],
+      "checkpoint.incomplete",
+      /"conditioner\.embedders\.1\.model\.transformer\.resblocks\.5\..*" has no place in SDXL: weights next to it are missing/,
+    ],
+    [
+      "a text encoder's bias is missing",
       "text_encoder",
       (usual) => delete usual["conditioner.embedders.0.transformer.text_model.encoder.layers.1.mlp.fc2.bias"],
       "checkpoint.incomplete",
