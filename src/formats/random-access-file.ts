@@ -50,7 +50,7 @@ export class RandomAccessFile {
 
   /** `length` bytes from `position` on, in a buffer of their own that is aligned for every element size. */
   async readBytes(position: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
-    const bytes = new Uint8Array(Buffer.allocUnsafeSlow(length).buffer as ArrayBuffer);
+    const bytes = new Uint8Array(Buffer.allocUnsafeSlow(length).buffer);
     await this.read(bytes, position);
     return bytes;
   }

@@ -14,7 +14,9 @@ const expected = JSON.parse(readFileSync(fixture("numbers.json"), "utf8")) as {
 const QUIET_NAN = { F16: 0x7e00, BF16: 0x7fc0 };
 
 function sha256(words: Uint32Array | Uint16Array): string {
-  return createHash("sha256").update(new Uint8Array(words.buffer, words.byteOffset, words.byteLength)).digest("hex");
+  return createHash("sha256")
+    .update(new Uint8Array(words.buffer, words.byteOffset, words.byteLength))
+    .digest("hex");
 }
 
 function everyPattern(dtype: string): Uint8Array {
@@ -48,7 +50,7 @@ function neighboursOfTies(dtype: "F16" | "BF16"): Uint32Array<ArrayBuffer> {
   const finite = positive.filter((value) => Number.isFinite(value));
   const step = finite.at(-1)! - finite.at(-2)!;
   const ties = finite.map((value, i) => (value + (finite[i + 1] ?? value + step)) / 2);
-  const bits = new Uint32Array(ties.buffer as ArrayBuffer);
+  const bits = new Uint32Array(ties.buffer);
   return Uint32Array.from([...bits.map((word) => word - 1), ...bits, ...bits.map((word) => word + 1)]);
 }
 

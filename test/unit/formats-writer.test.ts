@@ -54,9 +54,10 @@ describe("a written safetensors file", () => {
       ["\u{1f3a8}", ""],
     ]);
     expect(file.headerLength % 8).toBe(0);
-    for (const { name, dtype, shape, chunks } of tensors) {
+    for (const tensor of tensors) {
+      const { name, dtype, shape } = tensor;
       const pieces: Uint8Array[] = [];
-      for await (const piece of chunks()) pieces.push(piece);
+      for await (const piece of tensor.chunks()) pieces.push(piece);
       expect(file.entry(name)).toMatchObject({ dtype, shape });
       expect(Buffer.from(await file.readBytes(name))).toEqual(Buffer.concat(pieces));
       expect(file.entry(name).offset % (dtype === "F32" ? 4 : dtype === "U8" ? 1 : 2)).toBe(0);
@@ -177,7 +178,11 @@ describe("a file written atomically", () => {
     // A device that answers as a full disk does.
     const writing = writeFileAtomically(path, async () => {
       const full = await open("/dev/full", "w");
-      await full.write("x").finally(() => full.close());
+      try {
+        await full.write("x");
+      } finally {
+        await full.close();
+      }
     });
     expect(await failure(writing, path)).toBe(
       "disk.full: The disk is full: FILE could not be written. Free some space or choose another folder.",
@@ -190,7 +195,7 @@ describe("a file written atomically", () => {
     ["in a folder that does not exist", "missing/a.txt", "the folder does not exist. Create it first"],
     ["below a file", "file/a.txt", "a part of that path is a file, not a folder. Choose another path"],
     ["where a folder is", "taken", "there is a folder of that name. Choose another name"],
-    ["of too long a name", `${"long".repeat(100)}`, "the name is too long. Choose a shorter one"],
+    ["of too long a name", "long".repeat(100), "the name is too long. Choose a shorter one"],
   ])("%s is refused", async (_where, name, reason) => {
     await writeFile(join(folder, "file"), "");
     await mkdir(join(folder, "taken"), { recursive: true });
