@@ -62,7 +62,13 @@ class Gemm {
 
 async function loadGemm(threads: number | undefined): Promise<Gemm> {
   const { default: onnxRuntime } = await import("onnxruntime-node");
-  const options = { enableMemPattern: false, enableCpuMemArena: false, ...(threads === undefined ? {} : { intraOpNumThreads: threads }) };
+  const options: InferenceSession.SessionOptions = {
+    enableMemPattern: false,
+    enableCpuMemArena: false,
+    // Threads that wait by spinning between hundreds of short products take the cores from the thread that prepares the next one.
+    extra: { session: { intra_op: { allow_spinning: "0" } } },
+    ...(threads === undefined ? {} : { intraOpNumThreads: threads }),
+  };
   const session = await onnxRuntime.InferenceSession.create(encodeModel(GEMM_MODEL), options);
   return new Gemm(session, onnxRuntime.Tensor);
 }
