@@ -59,7 +59,11 @@ function stageOnnxRuntime(stage) {
 /** The licences of every package that is in the bundles or beside them. */
 function stageNotices(stage) {
   const npm = process.platform === "win32" ? "npm.cmd" : "npm";
-  const list = execFileSync(npm, ["ls", "--omit=dev", "--all", "--parseable"], { cwd: root, encoding: "utf8", shell: process.platform === "win32" });
+  const list = execFileSync(npm, ["ls", "--omit=dev", "--all", "--parseable"], {
+    cwd: root,
+    encoding: "utf8",
+    shell: process.platform === "win32",
+  });
   const notices = [];
   for (const folder of list.trim().split("\n").slice(1).toSorted()) {
     const { name, version, license } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
