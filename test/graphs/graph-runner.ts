@@ -16,12 +16,9 @@ export interface WeightFile {
 
 export type Inputs = Readonly<Record<string, Tensor<Float32Array> | Tensor<Int32Array>>>;
 
-export async function openWeights(path: string, prefix = ""): Promise<WeightFile> {
+export async function openWeights(path: string): Promise<WeightFile> {
   const file = await SafetensorsFile.open(path);
-  const table = new Map<string, Weight>();
-  for (const entry of file.tensors.values()) {
-    if (entry.name.startsWith(prefix)) table.set(entry.name, { ...entry, file: path });
-  }
+  const table = new Map([...file.tensors].map(([name, entry]): [string, Weight] => [name, { ...entry, file: path }]));
   return { file, table };
 }
 

@@ -1,7 +1,7 @@
-import { createHash } from "node:crypto";
-import { mkdtemp } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { onTestFinished } from "vitest";
 import { fromFloat32 } from "../../src/formats/numbers.ts";
 import { writeSafetensors } from "../../src/formats/safetensors-writer.ts";
 import { SafetensorsFile } from "../../src/formats/safetensors.ts";
@@ -19,19 +19,18 @@ export interface Fixture<Description> {
   readonly description: Description;
 }
 
+/** Opens a fixture for the length of the running test. */
 export async function openFixture<Description>(name: string): Promise<Fixture<Description>> {
   const file = await SafetensorsFile.open(join(FIXTURES, `${name}.safetensors`));
+  onTestFinished(() => file.close());
   const shapes = new Map(Object.entries(JSON.parse(file.metadata.get("weights")!) as Record<string, number[]>));
   return { name, file, shapes, description: JSON.parse(file.metadata.get("description")!) as Description };
 }
 
-/** Writes a fixture's weights as a checkpoint of the given type into a temporary folder. */
+/** Writes a fixture's weights as a checkpoint of the given type into a folder that lasts as long as the running test. */
 export async function writeKnownWeights(shapes: ReadonlyMap<string, readonly number[]>, dtype: FloatDtype): Promise<WeightFile> {
-  const key = createHash("sha256")
-    .update(JSON.stringify([...shapes]))
-    .digest("hex")
-    .slice(0, 8);
-  const path = join(await mkdtemp(join(tmpdir(), `known-weights-${key}-`)), `${dtype}.safetensors`);
+  const folder = await mkdtemp(join(tmpdir(), "known-weights-"));
+  const path = join(folder, `${dtype}.safetensors`);
   const tensors = [...shapes].map(([name, shape]) => ({
     name,
     dtype,
@@ -39,7 +38,12 @@ export async function writeKnownWeights(shapes: ReadonlyMap<string, readonly num
     chunks: () => [fromFloat32(knownWeight(name, shape), dtype)],
   }));
   await writeSafetensors(path, tensors, {});
-  return openWeights(path);
+  const weights = await openWeights(path);
+  onTestFinished(async () => {
+    await weights.file.close();
+    await rm(folder, { recursive: true });
+  });
+  return weights;
 }
 
 /** The same values as `weight` in fixtures/graphs/make_graphs.py: exact in float32, float16 and bfloat16. */

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { SafetensorsFile } from "../../src/formats/safetensors.ts";
 import type { Tensor } from "../../src/formats/tensor.ts";
 import type { Component } from "../../src/models/architecture.ts";
@@ -29,6 +29,11 @@ beforeAll(async () => {
   checkpoint = await openCheckpoint(CHECKPOINT);
   weights = await openWeights(CHECKPOINT);
   reference = await SafetensorsFile.open(join(DEMO, "reference/base.safetensors"));
+});
+
+afterAll(async () => {
+  await weights.file.close();
+  await reference.close();
 });
 
 async function run(component: Component, target: GraphTarget, inputs: Inputs): Promise<Record<string, Float32Array>> {
@@ -111,4 +116,8 @@ describe("emoji-xl against diffusers", () => {
     expect(Math.max(...differences)).toBeLessThanOrEqual(1);
     expect(differences.filter((difference) => difference > 0).length).toBeLessThan(differences.length / 1000);
   });
+});
+
+test("a component that the checkpoint does not have is refused", () => {
+  expect(() => emitComponent("text_encoder_3", new Map(), checkpoint.configuration, ONNX_RUNTIME_TARGET)).toThrow(/no text_encoder_3/);
 });

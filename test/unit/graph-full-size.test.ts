@@ -65,7 +65,7 @@ describe("onnx.checker", () => {
       await sparse.close();
       const model = join(folder, "model.onnx");
       await writeGraph(model, graph, resolve);
-      await promisify(execFile)(python, ["-c", FULL_CHECK, model]);
+      await expect(promisify(execFile)(python, ["-c", FULL_CHECK, model])).resolves.toMatchObject({ stderr: "" });
     } finally {
       await rm(folder, { recursive: true, force: true });
     }

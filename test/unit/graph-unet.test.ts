@@ -17,9 +17,12 @@ async function inputsOf({ file }: UNetFixture, size: string): Promise<Inputs> {
   return inputs;
 }
 
-async function run(name: string, size: string, source: FloatDtype, target: GraphTarget) {
+type Shape = readonly number[];
+
+async function run(name: string, size: string, source: FloatDtype, target: GraphTarget, stored = (shape: Shape): Shape => shape) {
   const fixture = await openFixture<UNetDescription>(name);
-  const weights = await writeKnownWeights(fixture.shapes, source);
+  const shapes = new Map([...fixture.shapes].map(([weight, shape]) => [weight, stored(shape)]));
+  const weights = await writeKnownWeights(shapes, source);
   const graph = emitUNet(weights.table, fixture.description, target);
   const { output } = await runGraph(graph, weights, await inputsOf(fixture, size));
   return { graph, output, expected: (await readFloats(fixture.file, `output_${size}`)).data };
@@ -34,6 +37,14 @@ describe("UNet graphs compute what diffusers computes", () => {
 
   test.each(["F16", "BF16"] as const)("unet-sdxl from %s weights", async (source) => {
     const { output, expected } = await run("unet-sdxl", "16x16", source, ONNX_RUNTIME_TARGET);
+    expect(relativeError(output, expected)).toBeLessThan(1e-5);
+  });
+
+  test.each([
+    ["unet-sd1", "1×1 convolutions stored as matrices", (shape: Shape) => (shape[2] === 1 ? shape.slice(0, 2) : shape)],
+    ["unet-sd2", "matrices stored as 1×1 convolutions", (shape: Shape) => (shape.length === 2 ? [...shape, 1, 1] : shape)],
+  ] as const)("%s, %s", async (name, _, stored) => {
+    const { output, expected } = await run(name, "9x10", "F16", ONNX_RUNTIME_TARGET, stored);
     expect(relativeError(output, expected)).toBeLessThan(1e-5);
   });
 

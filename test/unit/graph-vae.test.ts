@@ -1,16 +1,12 @@
 import { describe, expect, test } from "vitest";
-import type { WeightTable } from "../../src/models/checkpoint.ts";
-import type { VaeConfiguration } from "../../src/models/configuration.ts";
 import { ONNX_RUNTIME_TARGET, tensorrtTarget, type FloatDtype, type GraphTarget } from "../../src/models/graph/emit.ts";
 import { emitVaeDecoder, emitVaeEncoder } from "../../src/models/graph/vae.ts";
 import { cosine, readFloats, relativeError, runGraph } from "../graphs/graph-runner.ts";
 import { openFixture, writeKnownWeights } from "../graphs/known-weights.ts";
 
-const CONFIGURATION: VaeConfiguration = { latentChannels: 4, factor: 8, scale: 0.18215, shift: 0 };
-
 const NETWORKS = {
   decoder: {
-    emit: (table: WeightTable, target: GraphTarget) => emitVaeDecoder(table, CONFIGURATION, target),
+    emit: emitVaeDecoder,
     belongs: (name: string) => name.includes(".decoder.") || name.includes(".post_quant_conv."),
     input: "latents",
     output: "image",

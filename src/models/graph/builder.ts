@@ -25,7 +25,7 @@ export class GraphBuilder {
   readonly #inputs: OnnxValue[] = [];
   readonly #outputs: OnnxValue[] = [];
   readonly #weights = new Map<string, GraphWeight>();
-  readonly #values = new Map<string, string>();
+  readonly #casts = new Map<string, string>();
 
   constructor(name: string, table: WeightTable, target: GraphTarget) {
     this.#name = name;
@@ -111,10 +111,10 @@ export class GraphBuilder {
   cast(value: string, from: OnnxDtype, to: OnnxDtype): string {
     if (from === to) return value;
     const key = `${value} as ${to}`;
-    const known = this.#values.get(key);
+    const known = this.#casts.get(key);
     if (known !== undefined) return known;
     const result = this.op("Cast", [value], { to: ONNX_DATA_TYPE[to] });
-    this.#values.set(key, result);
+    this.#casts.set(key, result);
     return result;
   }
 

@@ -25,7 +25,7 @@ export function emitComponent(
   const textEncoder = configuration.textEncoders.find((encoder) => encoder.component === component);
   if (component === "unet" && unet) return emitUNet(weights, unet, target);
   if (textEncoder) return emitClip(weights, textEncoder, target);
-  if (component === "vae_decoder" && vae) return emitVaeDecoder(weights, vae, target);
+  if (component === "vae_decoder" && vae) return emitVaeDecoder(weights, target);
   if (component === "vae_encoder" && vae) return emitVaeEncoder(weights, target);
   throw new UserError("checkpoint.unsupported", `The checkpoint's description has no ${component} that can be exported.`);
 }

@@ -36,14 +36,16 @@ interface ConvolutionOptions {
   readonly pads?: readonly [number, number, number, number];
 }
 
-/** [B, in, h, w] -> [B, out, h', w'] with the weight [out, in, k, k]. */
+/** [B, in, h, w] -> [B, out, h', w'] with the weight [out, in, k, k], or a matrix [out, in] for k = 1. */
 export function convolution(graph: GraphBuilder, x: string, path: string, reach: Reach, options: ConvolutionOptions = {}): string {
   const name = `${path}.weight`;
-  const kernel = [graph.size(name, 2), graph.size(name, 3)];
+  const isMatrix = graph.shape(name).length === 2;
+  const kernel = isMatrix ? [1, 1] : [graph.size(name, 2), graph.size(name, 3)];
   const [rows, columns] = kernel.map((size) => Math.floor(size / 2)) as [number, number];
   const stride = options.stride ?? 1;
   const bias = graph.has(`${path}.bias`) ? [graph.weight(`${path}.bias`)] : [];
-  return graph.op("Conv", [x, useWeight(graph, name, reach), ...bias], {
+  const weight = useWeight(graph, name, reach);
+  return graph.op("Conv", [x, isMatrix ? graph.op("Unsqueeze", [weight, graph.integers([2, 3])]) : weight, ...bias], {
     kernel_shape: kernel,
     pads: options.pads ?? [rows, columns, rows, columns],
     strides: [stride, stride],

@@ -1,5 +1,4 @@
 import type { WeightTable } from "../checkpoint.ts";
-import type { VaeConfiguration } from "../configuration.ts";
 import { VAE_PREFIX } from "../vae-structure.ts";
 import { attention } from "./attention.ts";
 import { GraphBuilder } from "./builder.ts";
@@ -13,10 +12,11 @@ const EPSILON = 1e-6;
  * The decoder of the latent diffusion autoencoder (arXiv:2112.10752), at any width and depth: `latents` [B, C, h, w], the scale
  * already divided out, -> `image` [B, 3, factor·h, factor·w] in −1 … 1. No LoRA reaches it.
  */
-export function emitVaeDecoder(weights: WeightTable, configuration: VaeConfiguration, target: GraphTarget): EmittedGraph {
+export function emitVaeDecoder(weights: WeightTable, target: GraphTarget): EmittedGraph {
   const graph = new GraphBuilder("vae_decoder", weights, target);
   const path = `${VAE_PREFIX}decoder`;
-  let x = graph.input("latents", target.computeDtype, ["batch", configuration.latentChannels, "height", "width"]);
+  const channels = graph.size(`${path}.conv_in.weight`, 1);
+  let x = graph.input("latents", target.computeDtype, ["batch", channels, "height", "width"]);
   if (graph.hasModule(`${VAE_PREFIX}post_quant_conv`)) x = convolution(graph, x, `${VAE_PREFIX}post_quant_conv`, "fixed");
   x = convolution(graph, x, `${path}.conv_in`, "fixed");
   x = middle(graph, x, `${path}.mid`);
