@@ -42,8 +42,13 @@ export class AdapterConfiguration {
     const byPrefix = new Map<string, Configuration>();
     const add = (prefix: string, name: string, value: unknown) => {
       const parsed = configurationSchema.safeParse(value);
-      if (parsed.success) byPrefix.set(prefix, parsed.data);
-      else warn(name, "it is not a LoRA configuration; the scale is taken to be 1");
+      if (!parsed.success) {
+        warn(name, "it is not a LoRA configuration; the scale is taken to be 1");
+        return;
+      }
+      byPrefix.set(prefix, parsed.data);
+      const unread = Object.keys(parsed.data.alpha_pattern ?? {}).find((pattern) => !/^[\w.]+$/.test(pattern));
+      if (unread !== undefined) warn(name, `its alpha_pattern "${unread}" is a regular expression, which is not read`);
     };
     const text = metadata.get("lora_adapter_metadata");
     if (text !== undefined) {

@@ -64,16 +64,26 @@ interface ScalingTable {
   readonly inexact: Uint8Array;
 }
 
-let lastTable: (ScalingTable & { readonly dtype: string; readonly scale: number }) | undefined;
+/** Files have few different scales; the bound is for those that do not. */
+const MOST_TABLES = 16;
+const tables = new Map<string, ScalingTable>();
 
 function scalingTable(dtype: "F16" | "BF16", scale: number): ScalingTable {
-  if (lastTable?.dtype === dtype && lastTable.scale === scale) return lastTable;
+  const key = `${dtype} ${scale}`;
+  let table = tables.get(key);
+  if (!table) {
+    if (tables.size >= MOST_TABLES) tables.clear();
+    tables.set(key, (table = makeScalingTable(dtype, scale)));
+  }
+  return table;
+}
+
+function makeScalingTable(dtype: "F16" | "BF16", scale: number): ScalingTable {
   const patterns = Uint16Array.from({ length: 65_536 }, (_, index) => index);
   const exact = toFloat32(new Uint8Array(patterns.buffer), dtype);
   for (let i = 0; i < exact.length; i++) exact[i]! *= scale;
   const rounded = fromFloat32(exact, dtype);
   const back = toFloat32(rounded, dtype);
   const inexact = Uint8Array.from(exact, (value, index) => (value === back[index] ? 0 : 1));
-  lastTable = { dtype, scale, products: halfWords(rounded), inexact };
-  return lastTable;
+  return { products: halfWords(rounded), inexact };
 }

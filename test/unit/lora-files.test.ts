@@ -259,6 +259,7 @@ describe("reports", () => {
     ["not JSON", /configures no component/],
     ["[]", /configures no component/],
     [`{"unet.lora_alpha":"x"}`, /not a LoRA configuration/],
+    [`{"unet.alpha_pattern":{"^conv.*":2}}`, /alpha_pattern "\^conv\.\*" is a regular expression/],
   ])("odd adapter metadata: %s", async (text, reason) => {
     const { matched, suspicious } = await report(factors(KNOWN), sdxl, { lora_adapter_metadata: text });
     expect(matched).toEqual([KNOWN]);
