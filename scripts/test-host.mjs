@@ -22,13 +22,13 @@ const only = asked.find((word) => !word.startsWith("--")) ?? "";
 const SUITE_LIMIT_MILLISECONDS = 10 * 60_000;
 
 /** A server, a workspace and a browser for `body`; all gone afterwards. */
-async function withServer(tools, settings, environment, body) {
+async function withServer(tools, setup, body) {
   const workspace = createWorkspace(join(root, "demo", "emoji-xl"));
   const data = join(root, ".test", `server-data-${process.pid}-${Date.now()}`);
   let server;
   let browser;
   try {
-    server = await startServer(tools.server, data, settings, environment);
+    server = await startServer(tools.server, data, setup);
     browser = await launchBrowser(tools.chromium);
     return await body({ browser, port: server.port, workspace: workspace.folder, data });
   } finally {
@@ -41,9 +41,8 @@ async function withServer(tools, settings, environment, body) {
 
 /** Runs the suite in the extension host; returns its counts. */
 function runSuite(tools, name) {
-  const settings = name === "restricted" ? { "security.workspace.trust.enabled": true } : {};
   const environment = { TENSORRT_TEST_SUITE: name, TENSORRT_TEST_ONLY: only };
-  return withServer(tools, settings, environment, async ({ browser, port, workspace }) => {
+  return withServer(tools, { environment, trusted: name === "trusted" }, async ({ browser, port, workspace }) => {
     const lines = [];
     const everything = [];
     const onLog = (text) => {
@@ -77,7 +76,7 @@ async function runFlows(tools) {
     const { flow } = await import(`../test/host/flows/${name}`);
     if (!flow.name.includes(only)) continue;
     const start = Date.now();
-    await withServer(tools, flow.settings ?? {}, {}, async ({ browser, port, workspace, data }) => {
+    await withServer(tools, { settings: flow.settings, trusted: flow.trusted ?? true }, async ({ browser, port, workspace, data }) => {
       const workbench = await Workbench.open(browser, { port, workspace, extension: root }, screenshots);
       try {
         await flow.run({ workbench, workspace, data });

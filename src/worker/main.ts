@@ -1,4 +1,5 @@
 import { IPCMessageReader, IPCMessageWriter, createMessageConnection } from "vscode-jsonrpc/node";
+import { chooseArithmetic } from "../engines/arithmetic.ts";
 import { EngineCache } from "../jobs/engine-cache.ts";
 import { OnnxRuntimeArithmetic } from "../lora/onnxruntime-arithmetic.ts";
 import { serve } from "./server.ts";
@@ -17,7 +18,10 @@ if (!process.connected) {
 }
 
 const connection = createMessageConnection(new IPCMessageReader(process), new IPCMessageWriter(process));
-const server = serve(connection, new EngineCache(new OnnxRuntimeArithmetic()), { restricted: process.argv.includes("--restricted") });
+const restricted = process.argv.includes("--restricted");
+// ONNX Runtime's arithmetic loads its library at the first merge, which a restricted worker never comes to.
+const engines = new EngineCache(restricted ? new OnnxRuntimeArithmetic() : chooseArithmetic());
+const server = serve(connection, engines, { restricted });
 
 process.on("disconnect", () => {
   setTimeout(() => process.exit(0), CLEAN_UP_MILLISECONDS).unref();

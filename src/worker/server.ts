@@ -29,8 +29,8 @@ function toResponseError(error: unknown): ResponseError<FailureData> {
 }
 
 function toLoadedEngine({ folder, engine }: LoadedBundle): LoadedEngine {
-  const { base, merged, backend } = engine.memory();
-  return { path: folder, backend: engine.backend, memoryBytes: base + merged + backend };
+  const { base, merged } = engine.memory();
+  return { path: folder, backend: engine.backend, memoryBytes: base + merged };
 }
 
 /** Answers the host's requests on a connection that the caller then listens to. */
@@ -43,8 +43,7 @@ export function serve(connection: MessageConnection, engines: EngineCache, { res
   }
 
   function announceEngines(): void {
-    const loaded = engines.folders().flatMap((folder) => engines.find(folder) ?? []);
-    notify("engines", { loaded: loaded.map(toLoadedEngine) });
+    notify("engines", { loaded: engines.loaded().map(toLoadedEngine) });
   }
 
   function contextOf(progressToken: number, signal: AbortSignal): JobContext {
@@ -75,7 +74,7 @@ export function serve(connection: MessageConnection, engines: EngineCache, { res
     method: M,
     body: (params: Requests[M]["params"], signal: AbortSignal) => Promise<Requests[M]["result"]>,
   ): void {
-    const answer = (params: Requests[M]["params"], token: CancellationToken): Promise<Requests[M]["result"]> =>
+    const answer = (params: Requests[M]["params"], token: CancellationToken): Promise<unknown> =>
       track(token, (signal) => body(params, signal));
     connection.onRequest(method as string, answer);
   }
@@ -122,7 +121,7 @@ export function serve(connection: MessageConnection, engines: EngineCache, { res
     async close() {
       for (const controller of running.keys()) controller.abort();
       await Promise.allSettled(running.values());
-      await Promise.all(engines.folders().map((folder) => engines.unload(folder)));
+      await engines.unloadAll();
     },
   };
 }

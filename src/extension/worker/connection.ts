@@ -143,8 +143,10 @@ export class WorkerConnection {
     return new Promise((resolve, reject) => {
       if (this.#ended) return reject(new WorkerError("worker.died", "The engine worker is not running. Restart it and try again."));
       this.#owed.add(reject);
+      // An undefined token would be sent as a second parameter.
+      const tokens = cancellation ? [cancellation as CancellationToken] : [];
       this.#connection
-        .sendRequest<Requests[M]["result"]>(method as string, params, cancellation as CancellationToken | undefined)
+        .sendRequest<Requests[M]["result"]>(method as string, params, ...tokens)
         .then(resolve, (error: unknown) => reject(this.#toWorkerError(error)))
         .finally(() => this.#owed.delete(reject));
     });

@@ -11,5 +11,7 @@ export interface FlowContext {
 export interface Flow {
   readonly name: string;
   readonly settings?: Readonly<Record<string, unknown>>;
+  /** False: in Restricted Mode. */
+  readonly trusted?: boolean;
   readonly run: (context: FlowContext) => Promise<void>;
 }

@@ -22,7 +22,6 @@ function freePort(): Promise<number> {
 
 /** What every run wants quiet; a test adds its own. */
 const SETTINGS = {
-  "security.workspace.trust.enabled": false,
   "security.workspace.trust.startupPrompt": "never",
   "workbench.startupEditor": "none",
   "workbench.tips.enabled": false,
@@ -46,26 +45,30 @@ function untilListening(child: ChildProcess, output: () => string): Promise<void
   });
 }
 
+export interface ServerSetup {
+  /** Over the harness's own. */
+  readonly settings?: Readonly<Record<string, unknown>>;
+  /** Variables that the extension host is to see as well. */
+  readonly environment?: Readonly<Record<string, string>>;
+  /** False: the opened folder is in Restricted Mode. */
+  readonly trusted: boolean;
+}
+
 /**
  * Starts the server that `setup-vscode.mjs` installed, on a free port.
  * @param serverFolder the folder that holds out/server-main.js
  * @param dataFolder an empty folder for its settings, extensions and logs
- * @param environment variables that the extension host is to see as well
  */
-export async function startServer(
-  serverFolder: string,
-  dataFolder: string,
-  settings: Readonly<Record<string, unknown>> = {},
-  environment: Readonly<Record<string, string>> = {},
-): Promise<Server> {
+export async function startServer(serverFolder: string, dataFolder: string, setup: ServerSetup): Promise<Server> {
   mkdirSync(join(dataFolder, "data", "Machine"), { recursive: true });
-  writeFileSync(join(dataFolder, "data", "Machine", "settings.json"), JSON.stringify({ ...SETTINGS, ...settings }, undefined, 2));
+  writeFileSync(join(dataFolder, "data", "Machine", "settings.json"), JSON.stringify({ ...SETTINGS, ...setup.settings }, undefined, 2));
   const port = await freePort();
   const args = ["--host", "127.0.0.1", "--port", String(port), "--without-connection-token", "--accept-server-license-terms"];
   args.push("--server-data-dir", dataFolder, "--telemetry-level", "off", "--enable-smoke-test-driver");
+  if (setup.trusted) args.push("--disable-workspace-trust");
   const child = spawn(process.execPath, [join("out", "server-main.js"), ...args], {
     cwd: serverFolder,
-    env: { ...process.env, ...environment },
+    env: { ...process.env, ...setup.environment },
     stdio: ["ignore", "pipe", "pipe"],
   });
   let output = "";

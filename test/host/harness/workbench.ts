@@ -83,6 +83,12 @@ export class Workbench {
     await this.quickPickRow(row).first().click({ timeout: 30_000 });
   }
 
+  /** Checks a row of the quick pick with this title, which takes several. */
+  async check(title: string, row: string): Promise<void> {
+    await this.page.locator(".quick-input-widget:visible .quick-input-title").filter({ hasText: title }).waitFor({ timeout: 30_000 });
+    await this.quickPickRow(row).first().click();
+  }
+
   /** Waits for the input box with this title, types, and presses Enter. */
   async type(title: string, text: string): Promise<void> {
     await this.page.locator(".quick-input-widget:visible .quick-input-title").filter({ hasText: title }).waitFor({ timeout: 30_000 });
@@ -95,8 +101,37 @@ export class Workbench {
     return this.page.locator(".notifications-toasts .notification-list-item").filter({ hasText: text });
   }
 
+  allNotifications(): Locator {
+    return this.page.locator(".notifications-toasts .notification-list-item");
+  }
+
+  async clearNotifications(): Promise<void> {
+    await this.command("Notifications: Clear All Notifications");
+    await this.allNotifications().first().waitFor({ state: "detached" });
+  }
+
+  /** Waits until the image preview has drawn its picture. */
+  async pictureShown(): Promise<void> {
+    const frame = this.page.frameLocator("iframe.webview.ready").frameLocator("#active-frame");
+    await frame.locator("img.main-image, .container.image img, body img").first().waitFor({ timeout: 30_000 });
+  }
+
   treeRow(text: string): Locator {
     return this.page.locator(".pane-body .monaco-list-row").filter({ hasText: text });
+  }
+
+  /** The text of an empty view. */
+  welcome(text: string): Locator {
+    return this.page.locator(".welcome-view").filter({ hasText: text });
+  }
+
+  /** Opens the extension's views from the activity bar. */
+  async openContainer(): Promise<void> {
+    await this.page.locator('.activitybar [role="tab"][aria-label^="TensorRT"], .activitybar a[aria-label^="TensorRT"]').first().click();
+  }
+
+  menuItem(text: string): Locator {
+    return this.page.locator(".monaco-menu .action-item").filter({ hasText: text });
   }
 
   /** An editor's tab with this name. */
