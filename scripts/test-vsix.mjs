@@ -118,17 +118,17 @@ async function test(name, body) {
 }
 
 const tools = { server: setupServer(), chromium: setupChromium() };
-const { folder: workspace, remove } = createWorkspace(join(root, "demo", "emoji-xl"));
+const workspace = createWorkspace(join(root, "demo", "emoji-xl"));
 try {
   const extension = await test("is packaged and installed", () => install(tools.server, packageVsix()));
   if (extension) {
     await test("holds what is needed and nothing else", () => checkFiles(extension));
     await test("finds its libraries", () => checkDoctor(extension));
-    const bundle = await test("exports a checkpoint in the window", () => exportInWindow(tools, workspace));
-    if (bundle) await test("draws a picture", () => drawPicture(extension, bundle, workspace));
+    const bundle = await test("exports a checkpoint in the window", () => exportInWindow(tools, workspace.folder));
+    if (bundle) await test("draws a picture", () => drawPicture(extension, bundle, workspace.folder));
   }
 } finally {
-  remove();
+  workspace.remove();
   rmSync(data, { recursive: true, force: true, maxRetries: 5 });
 }
 console.log(`${counts.passed} passed, ${counts.failed} failed`);
