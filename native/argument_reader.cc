@@ -10,6 +10,8 @@ namespace {
 constexpr std::size_t kMostThreads = 256;
 /** Of rows, columns or rank: products of two stay far below 2^64. */
 constexpr std::size_t kLargestSide = std::size_t{1} << 31;
+/** Of a place in a file: whole numbers beyond are not exact in JavaScript. */
+constexpr std::size_t kLargestPlace = (std::size_t{1} << 53) - 1;
 
 std::string Element(const std::string& name, std::uint32_t index) {
   return name + "[" + std::to_string(index) + "]";
@@ -36,12 +38,13 @@ Napi::Array ArgumentReader::ReadArray(const Napi::Value& value, const std::strin
   return Napi::Array::New(env_);
 }
 
-std::size_t ArgumentReader::ReadCount(const Napi::Value& value, const std::string& name, std::size_t most) {
-  if (failed_) return 1;
-  const double number = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : 0;
-  if (number >= 1 && number <= static_cast<double>(most) && number == std::floor(number)) return static_cast<std::size_t>(number);
-  Fail(name + " must be a whole number from 1 to " + std::to_string(most) + ".");
-  return 1;
+std::size_t ArgumentReader::ReadCount(const Napi::Value& value, const std::string& name, std::size_t most, std::size_t least) {
+  if (failed_) return least;
+  const double number = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : -1;
+  const bool in_range = number >= static_cast<double>(least) && number <= static_cast<double>(most);
+  if (in_range && number == std::floor(number)) return static_cast<std::size_t>(number);
+  Fail(name + " must be a whole number from " + std::to_string(least) + " to " + std::to_string(most) + ".");
+  return least;
 }
 
 float ArgumentReader::ReadScale(const Napi::Value& value, const std::string& name) {
@@ -57,23 +60,22 @@ std::size_t ArgumentReader::ReadThreads(const Napi::Value& value) {
   return ReadCount(value, "threads", kMostThreads);
 }
 
+NumberType ArgumentReader::ReadType(const Napi::Value& value, const std::string& name) {
+  const std::string type = !failed_ && value.IsString() ? value.As<Napi::String>().Utf8Value() : "";
+  if (type == "F32") return NumberType::kFloat32;
+  if (type == "F16") return NumberType::kFloat16;
+  if (type == "BF16") return NumberType::kBfloat16;
+  Fail(name + " must be \"F32\", \"F16\" or \"BF16\".");
+  return NumberType::kFloat32;
+}
+
 Buffer ArgumentReader::ReadBuffer(const Napi::Value& value, const std::string& name) {
   Buffer buffer;
   const Napi::Object object = ReadObject(value, name);
   if (failed_) return buffer;
 
-  const Napi::Value dtype = object.Get("dtype");
-  const std::string type_name = dtype.IsString() ? dtype.As<Napi::String>().Utf8Value() : "";
-  if (type_name == "F32") {
-    buffer.type = NumberType::kFloat32;
-  } else if (type_name == "F16") {
-    buffer.type = NumberType::kFloat16;
-  } else if (type_name == "BF16") {
-    buffer.type = NumberType::kBfloat16;
-  } else {
-    Fail(name + ".dtype must be \"F32\", \"F16\" or \"BF16\".");
-    return buffer;
-  }
+  buffer.type = ReadType(object.Get("dtype"), name + ".dtype");
+  if (failed_) return buffer;
 
   const Napi::Value data = object.Get("data");
   if (!data.IsTypedArray()) {
@@ -82,7 +84,8 @@ Buffer ArgumentReader::ReadBuffer(const Napi::Value& value, const std::string& n
   }
   const Napi::TypedArray array = data.As<Napi::TypedArray>();
   if (array.ByteLength() % SizeOf(buffer.type) != 0) {
-    Fail(name + ".data has " + std::to_string(array.ByteLength()) + " bytes, which is no whole number of " + type_name + " values.");
+    Fail(name + ".data has " + std::to_string(array.ByteLength()) + " bytes, which is no whole number of " +
+         object.Get("dtype").As<Napi::String>().Utf8Value() + " values.");
     return buffer;
   }
   arrays_.Set(arrays_.Length(), array);
@@ -149,6 +152,42 @@ std::vector<MergeJob> ArgumentReader::ReadJobs(const Napi::Value& value) {
   }
   if (!failed_) CheckOverlaps(jobs);
   return jobs;
+}
+
+std::vector<std::string> ArgumentReader::ReadFiles(const Napi::Value& value) {
+  std::vector<std::string> files;
+  const Napi::Array array = ReadArray(value, "files");
+  for (std::uint32_t i = 0; i < array.Length() && !failed_; ++i) {
+    const Napi::Value path = array.Get(i);
+    if (path.IsString()) {
+      files.push_back(path.As<Napi::String>().Utf8Value());
+    } else {
+      Fail(Element("files", i) + " must be a string.");
+    }
+  }
+  return files;
+}
+
+FileRange ArgumentReader::ReadRange(const Napi::Value& value, const std::string& name, std::size_t files) {
+  const Napi::Object object = ReadObject(value, name);
+  FileRange range{};
+  if (files == 0) Fail(name + " is a range of no file.");
+  range.file = ReadCount(object.Get("file"), name + ".file", files - 1, 0);
+  range.offset = ReadCount(object.Get("offset"), name + ".offset", kLargestPlace, 0);
+  range.length = ReadCount(object.Get("length"), name + ".length", kLargestPlace, 0);
+  const Napi::Value type = object.Get("dtype");
+  if (!type.IsUndefined()) range.type = ReadType(type, name + ".dtype");
+  return range;
+}
+
+std::vector<FileRange> ArgumentReader::ReadRanges(const Napi::Value& value, std::size_t files) {
+  std::vector<FileRange> ranges;
+  const Napi::Array array = ReadArray(value, "ranges");
+  for (std::uint32_t i = 0; i < array.Length() && !failed_; ++i) {
+    const Napi::HandleScope scope(env_);
+    ranges.push_back(ReadRange(array.Get(i), Element("ranges", i), files));
+  }
+  return ranges;
 }
 
 /** An output may be its own base, number for number; any other sharing would make the result depend on the threads. */

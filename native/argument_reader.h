@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "md5/range_digest.h"
 #include "number_type.h"
 #include "weight_merge.h"
 
@@ -35,6 +36,9 @@ class ArgumentReader {
   /** A typed array `{data, dtype}` of any kind whose bytes are numbers of the dtype "F32", "F16" or "BF16". */
   Buffer ReadBuffer(const Napi::Value& value, const std::string& name);
   std::vector<MergeJob> ReadJobs(const Napi::Value& value);
+  std::vector<std::string> ReadFiles(const Napi::Value& value);
+  /** @param files how many there are for a range to name one of */
+  std::vector<FileRange> ReadRanges(const Napi::Value& value, std::size_t files);
 
   void Fail(const std::string& message);
 
@@ -46,9 +50,11 @@ class ArgumentReader {
  private:
   Buffer ReadMatrix(const Napi::Value& value, const std::string& name, std::size_t rows, std::size_t columns);
   MergeJob ReadJob(const Napi::Value& value, const std::string& name);
+  FileRange ReadRange(const Napi::Value& value, const std::string& name, std::size_t files);
+  NumberType ReadType(const Napi::Value& value, const std::string& name);
   LowRankFactor ReadLowRankFactor(const Napi::Value& value, const std::string& name, const MergeJob& job);
   DenseFactor ReadDenseFactor(const Napi::Value& value, const std::string& name, const MergeJob& job);
-  std::size_t ReadCount(const Napi::Value& value, const std::string& name, std::size_t most);
+  std::size_t ReadCount(const Napi::Value& value, const std::string& name, std::size_t most, std::size_t least = 1);
   float ReadScale(const Napi::Value& value, const std::string& name);
   Napi::Object ReadObject(const Napi::Value& value, const std::string& name);
   Napi::Array ReadArray(const Napi::Value& value, const std::string& name);
