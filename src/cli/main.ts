@@ -1,6 +1,6 @@
 import { CommanderError } from "commander";
 import { constants } from "node:os";
-import { chooseArithmetic } from "../engines/arithmetic.ts";
+import { chooseArithmetic, chooseHasher } from "../engines/arithmetic.ts";
 import { UserError } from "../formats/errors.ts";
 import { EngineCache } from "../jobs/engine-cache.ts";
 import { runJob } from "../jobs/run.ts";
@@ -15,7 +15,7 @@ const WRONG_USAGE = 2;
 const CANCELLED = 128 + constants.signals.SIGINT;
 
 const controller = new AbortController();
-const engines = new EngineCache(chooseArithmetic());
+const engines = new EngineCache(chooseArithmetic(), chooseHasher());
 
 /** The first signal lets the job remove what it has half-written; the second ends at once. */
 function cancelOn(signal: NodeJS.Signals): void {

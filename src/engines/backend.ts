@@ -5,6 +5,7 @@ import type { WeightArithmetic } from "../lora/merge.ts";
 import type { Component } from "../models/architecture.ts";
 import type { Checkpoint } from "../models/checkpoint.ts";
 import type { Engine } from "./engine.ts";
+import type { WeightHasher } from "./weight-hashes.ts";
 
 export type BackendName = "onnxruntime" | "tensorrt" | "tensorrt-rtx";
 
@@ -17,8 +18,9 @@ export interface BuildRequest {
   profileOf(component: Component): Profile;
   /** An existing, empty folder that becomes the bundle. */
   readonly folder: string;
+  readonly hasher: WeightHasher;
   readonly signal: AbortSignal | undefined;
-  onProgress(stage: string, fraction: number): void;
+  readonly onProgress: (stage: string, fraction: number) => void;
 }
 
 /** What a build put into the folder; file names are relative to it. */

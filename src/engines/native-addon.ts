@@ -20,6 +20,23 @@ export interface NativeMergeJob {
   readonly output: NativeBuffer;
 }
 
+/** A run of bytes in `files[file]` of a digest call. */
+export interface NativeFileRange {
+  readonly file: number;
+  readonly offset: number;
+  readonly length: number;
+  /** Absent: the bytes are not looked at as numbers. */
+  readonly dtype?: "F32" | "F16" | "BF16" | undefined;
+}
+
+export interface NativeRangeDigest {
+  /** Of the bytes, in hexadecimal. */
+  readonly md5: string;
+  /** How many of the numbers are NaN and how many infinite; 0 without a dtype. */
+  readonly nan: number;
+  readonly infinite: number;
+}
+
 export interface NativeVersion {
   readonly version: string;
   readonly buildType: string;
@@ -42,6 +59,20 @@ export interface NativeAddon {
    * gives false where `cancel` came first; the outputs are then partly written.
    */
   merge(jobs: readonly NativeMergeJob[], threads: number): { readonly done: Promise<boolean>; readonly cancel: () => void };
+  /**
+   * Reads each range once, in pieces. `done` gives one digest a range, or undefined where `cancel` came first; where a file cannot
+   * be opened or ends before a range does, it fails with an error that has the file's path as `file`.
+   */
+  digest(
+    files: readonly string[],
+    ranges: readonly NativeFileRange[],
+    threads: number,
+  ): {
+    readonly done: Promise<readonly NativeRangeDigest[] | undefined>;
+    readonly cancel: () => void;
+    /** Bytes read so far, of all ranges together. */
+    readonly bytesDone: () => number;
+  };
 }
 
 /** The add-on, or why there is none; `file` is where it was looked for. */

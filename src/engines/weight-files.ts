@@ -75,7 +75,7 @@ export async function convertWeights(
   weights: readonly Weight[],
   dtype: WeightDtype,
   folder: string,
-  { signal, onProgress }: { readonly signal?: AbortSignal | undefined; onProgress(done: number, total: number): void },
+  { signal, onProgress }: { readonly signal?: AbortSignal | undefined; readonly onProgress: (done: number, total: number) => void },
 ): Promise<WeightFiles> {
   const file = "weights.safetensors";
   const path = join(folder, file);

@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { z } from "zod";
 import { writeFileAtomically } from "./atomic-file.ts";
 import { UserError } from "./errors.ts";
@@ -6,7 +5,7 @@ import { readJsonFile } from "./json-file.ts";
 
 const manifestEntrySchema = z.object({
   shape: z.array(z.int().nonnegative()),
-  /** In ONNX's names: "FLOAT16", "BFLOAT16", "FLOAT". */
+  /** In ONNX's names: "FLOAT16", "BFLOAT16", "FLOAT", … */
   dtype: z.string(),
   /** MD5 of the raw bytes, in hexadecimal. */
   hash: z.string().regex(/^[0-9a-f]{32}$/),
@@ -17,17 +16,23 @@ export type ManifestEntry = z.infer<typeof manifestEntrySchema>;
 /** `_weights.json`: what each initializer of a component is, by name, so that other tools can match weights by content. */
 export type WeightManifest = ReadonlyMap<string, ManifestEntry>;
 
-const ONNX_DTYPE: Readonly<Record<string, string>> = { F16: "FLOAT16", BF16: "BFLOAT16", F32: "FLOAT" };
+const ONNX_DTYPE: Readonly<Record<string, string>> = {
+  F16: "FLOAT16",
+  BF16: "BFLOAT16",
+  F32: "FLOAT",
+  F64: "DOUBLE",
+  F8_E4M3: "FLOAT8E4M3FN",
+  F8_E5M2: "FLOAT8E5M2",
+};
 
-/** The manifest entry of one initializer, from its bytes as the engine holds them, whole or in pieces. */
-export async function manifestEntry(
-  dtype: "F16" | "BF16" | "F32",
-  shape: readonly number[],
-  pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
-): Promise<ManifestEntry> {
-  const hash = createHash("md5");
-  for await (const piece of pieces) hash.update(piece);
-  return { shape: [...shape], dtype: ONNX_DTYPE[dtype]!, hash: hash.digest("hex") };
+/**
+ * The manifest entry of one initializer.
+ * @param hash MD5 of its bytes as the engine holds them, in hexadecimal
+ */
+export function manifestEntry(dtype: string, shape: readonly number[], hash: string): ManifestEntry {
+  const onnxDtype = ONNX_DTYPE[dtype];
+  if (onnxDtype === undefined) throw new Error(`Weights of dtype ${dtype} are not stored in bundles.`);
+  return { shape: [...shape], dtype: onnxDtype, hash };
 }
 
 /** Reads a `_weights.json`; throws "bundle.invalid" where it is not one. */

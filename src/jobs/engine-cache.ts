@@ -6,7 +6,9 @@ import { modelConfigurationSchema } from "../models/configuration-schema.ts";
 import { readEngineBundle, type EngineBundle } from "../formats/engine-bundle.ts";
 import { UserError } from "../formats/errors.ts";
 import type { WeightArithmetic } from "../lora/merge.ts";
+import { CryptoHasher } from "../engines/crypto-hasher.ts";
 import type { Engine } from "../engines/engine.ts";
+import type { WeightHasher } from "../engines/weight-hashes.ts";
 import { AdapterCache } from "./adapter-cache.ts";
 import { backendOfBundle } from "./backends.ts";
 import { findBundle } from "./bundle-path.ts";
@@ -45,15 +47,17 @@ export async function openBundle(path: string): Promise<OpenedBundle> {
   return { folder, bundle, architecture: bundle.architecture, configuration: configuration.data as ModelConfiguration };
 }
 
-/** The engines that a process holds, one for each bundle. */
+/** The engines that a process holds, one for each bundle, and what computes on their weights. */
 export class EngineCache {
   readonly arithmetic: WeightArithmetic;
+  readonly hasher: WeightHasher;
   readonly #loaded = new Map<string, { readonly bundle: LoadedBundle; readonly fingerprint: string }>();
   /** Bundles being loaded: two jobs that want the same one share it. */
   readonly #loading = new Map<string, Promise<LoadedBundle>>();
 
-  constructor(arithmetic: WeightArithmetic) {
+  constructor(arithmetic: WeightArithmetic, hasher: WeightHasher = new CryptoHasher()) {
     this.arithmetic = arithmetic;
+    this.hasher = hasher;
   }
 
   /** The loaded bundle; loads it first where it is not, or where it has been exported again since. */

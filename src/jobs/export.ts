@@ -3,6 +3,7 @@ import { basename, extname, resolve } from "node:path";
 import { buildFolderAtomically } from "../formats/atomic-file.ts";
 import { ENGINE_BUNDLE_VERSION, writeEngineBundle, type EngineBundle } from "../formats/engine-bundle.ts";
 import { UserError } from "../formats/errors.ts";
+import type { WeightHasher } from "../engines/weight-hashes.ts";
 import { fingerprintOfFiles } from "../formats/fingerprint.ts";
 import type { WeightDtype } from "../formats/numbers.ts";
 import { SafetensorsFile } from "../formats/safetensors.ts";
@@ -25,7 +26,7 @@ const COMPLETE: Readonly<Partial<Record<Architecture, readonly Component[]>>> = 
 };
 
 /** Makes an engine bundle of a checkpoint: everything appears under its name at the end, or nothing does. */
-export async function exportEngine(options: ExportOptions, context: JobContext): Promise<ExportResult> {
+export async function exportEngine(options: ExportOptions, context: JobContext, hasher: WeightHasher): Promise<ExportResult> {
   const { signal } = context;
   const backend = chooseBackend(options.backend);
   const weightDtype = storedDtype(options.precision);
@@ -45,6 +46,7 @@ export async function exportEngine(options: ExportOptions, context: JobContext):
         precision: weightDtype,
         profileOf: (component) => profileOf(component, profile),
         folder: temporary,
+        hasher,
         signal,
         onProgress: (stage, fraction) => {
           if (!stages.has(stage)) stages.set(stage, stageProgress(context, stage));

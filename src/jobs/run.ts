@@ -32,7 +32,7 @@ export type JobKind = keyof JobResults;
 type Runner<Result> = (options: unknown, context: JobContext, engines: EngineCache) => Promise<Result>;
 
 const RUNNERS: { readonly [Kind in JobKind]: Runner<JobResults[Kind]> } = {
-  export: (options, context) => exportEngine(checked(exportOptionsSchema, options), context),
+  export: (options, context, engines) => exportEngine(checked(exportOptionsSchema, options), context, engines.hasher),
   delta: (options, context, engines) => makeDeltaFile(checked(deltaOptionsSchema, options), context, engines.arithmetic),
   generate: (options, context, engines) => generate(checked(generateOptionsSchema, options), context, engines),
   inspect: (options, context) => inspectFile(checked(inspectOptionsSchema, options), context),

@@ -9,7 +9,7 @@ import type { Component } from "../../models/architecture.ts";
 import type { Weight } from "../../models/checkpoint.ts";
 import { emitComponent, ONNX_RUNTIME_TARGET, writeGraph, type EmittedGraph } from "../../models/graph/emit.ts";
 import type { BuildRequest, BuiltBundle } from "../backend.ts";
-import { hashWeights } from "../weight-hashes.ts";
+import { hashWeights, nonFiniteWarnings } from "../weight-hashes.ts";
 import { convertWeights, isStoredAs, linkWeights, type WeightFiles } from "../weight-files.ts";
 
 /**
@@ -28,7 +28,7 @@ export async function buildForOnnxRuntime(request: BuildRequest): Promise<BuiltB
     for (const name of graph.weights.keys()) needed.set(name, table.get(name)!);
   }
   const weightFiles = await placeWeights([...needed.values()], request);
-  const hashes = await hashWeights(request.folder, weightFiles.places, needed, {
+  const hashes = await hashWeights(request.hasher, request.folder, weightFiles.places, needed, {
     signal,
     onProgress: (done, total) => request.onProgress("hashing weights", done / total),
   });
@@ -41,12 +41,12 @@ export async function buildForOnnxRuntime(request: BuildRequest): Promise<BuiltB
       const { file, dtype, offset, length } = weightFiles.places.get(name)!;
       return { location: file, dtype, offset, length };
     });
-    const manifest = new Map([...graph.weights.keys()].map((name) => [name, hashes.get(name)!]));
+    const manifest = new Map([...graph.weights.keys()].map((name) => [name, hashes.get(name)!.entry]));
     await writeWeightManifest(join(request.folder, files.weights), manifest);
     const { size } = await stat(join(request.folder, files.onnx));
     built.push(describe(component, graph, weightFiles, size, request));
   }
-  return { components: built, weightFiles: weightFiles.files, warnings: unusedWarnings(graphs) };
+  return { components: built, weightFiles: weightFiles.files, warnings: [...unusedWarnings(graphs), ...nonFiniteWarnings(hashes)] };
 }
 
 async function placeWeights(weights: readonly Weight[], { precision, folder, signal, onProgress }: BuildRequest): Promise<WeightFiles> {
