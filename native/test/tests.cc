@@ -11,15 +11,13 @@
 #include <string>
 #include <vector>
 
+#include "check.h"
 #include "conversion.h"
 #include "kernels/half.h"
+#include "md5_tests.h"
 #include "memory_ranges.h"
 #include "run_on_threads.h"
 #include "weight_merge.h"
-
-namespace {
-
-using namespace redux;
 
 int failures = 0;
 
@@ -28,6 +26,10 @@ void Check(bool condition, const std::string& what) {
   ++failures;
   std::printf("  FAILED: %s\n", what.c_str());
 }
+
+namespace {
+
+using namespace redux;
 
 constexpr NumberType kTypes[] = {NumberType::kFloat32, NumberType::kFloat16, NumberType::kBfloat16};
 const char* const kTypeNames[] = {"F32", "F16", "BF16"};
@@ -357,6 +359,10 @@ int main() {
       {"cancelled", TestCancelled},
       {"threads", TestThreads},
       {"memory ranges", TestMemoryRanges},
+      {"MD5 of RFC 1321's messages", TestMd5OfKnownMessages},
+      {"every MD5 kernel set as the plain one", TestMd5OfEveryKernelSet},
+      {"counts of NaN and infinite values", TestNonFiniteCounts},
+      {"MD5: errors and cancel", TestDigestErrorsAndCancel},
   };
   int failed = 0;
   for (const auto& test : tests) {
