@@ -30,7 +30,7 @@ async function withServer(tools, setup, body) {
   try {
     server = await startServer(tools.server, data, setup);
     browser = await launchBrowser(tools.chromium);
-    return await body({ browser, port: server.port, workspace: workspace.folder, data });
+    return await body({ browser, server, workspace: workspace.folder });
   } finally {
     await browser?.close();
     await server?.stop();
@@ -42,7 +42,7 @@ async function withServer(tools, setup, body) {
 /** Runs the suite in the extension host; returns its counts. */
 function runSuite(tools, name) {
   const environment = { TENSORRT_TEST_SUITE: name, TENSORRT_TEST_ONLY: only };
-  return withServer(tools, { environment, trusted: name === "trusted" }, async ({ browser, port, workspace }) => {
+  return withServer(tools, { environment, suite: true, trusted: name === "trusted" }, async ({ browser, server, workspace }) => {
     const lines = [];
     const everything = [];
     const onLog = (text) => {
@@ -52,7 +52,7 @@ function runSuite(tools, name) {
       console.log(`  ${text.slice(MARK.length)}`);
     };
     const suite = join(root, "dist", "test", "index.js");
-    const workbench = await Workbench.open(browser, { port, workspace, extension: root, suite, onLog }, screenshots);
+    const workbench = await Workbench.open(browser, { port: server.port, workspace, extension: root, suite, onLog }, screenshots);
     let timer;
     const limit = new Promise((resolve) => (timer = setTimeout(resolve, SUITE_LIMIT_MILLISECONDS, "no end")));
     const code = await Promise.race([workbench.exit, limit]);
@@ -76,18 +76,22 @@ async function runFlows(tools) {
     const { flow } = await import(`../test/host/flows/${name}`);
     if (!flow.name.includes(only)) continue;
     const start = Date.now();
-    await withServer(tools, { settings: flow.settings, trusted: flow.trusted ?? true }, async ({ browser, port, workspace, data }) => {
-      const workbench = await Workbench.open(browser, { port, workspace, extension: root }, screenshots);
-      try {
-        await flow.run({ workbench, workspace, data });
-        counts.passed++;
-        console.log(`  ✓ ${flow.name} (${Date.now() - start} ms)`);
-      } catch (error) {
-        counts.failed++;
-        await workbench.screenshot(`failed-${name.replace(".flow.ts", "")}`);
-        console.log(`  ✗ ${flow.name}\n${error instanceof Error ? error.stack : error}`);
-      }
-    });
+    await withServer(
+      tools,
+      { settings: flow.settings, installed: root, trusted: flow.trusted ?? true },
+      async ({ browser, server, workspace }) => {
+        const workbench = await Workbench.open(browser, { port: server.port, workspace }, screenshots);
+        try {
+          await flow.run({ workbench, workspace, server: server.processId });
+          counts.passed++;
+          console.log(`  ✓ ${flow.name} (${Date.now() - start} ms)`);
+        } catch (error) {
+          counts.failed++;
+          await workbench.screenshot(`failed-${name.replace(".flow.ts", "")}`);
+          console.log(`  ✗ ${flow.name}\n${error instanceof Error ? error.stack : String(error)}`);
+        }
+      },
+    );
   }
   return counts;
 }

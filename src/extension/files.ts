@@ -100,14 +100,14 @@ export class ModelFiles implements vscode.Disposable {
 
   /** Resolves once a file of these kinds is known, or the first scan has ended without one. */
   async someOf(...kinds: readonly FileSummary["kind"][]): Promise<void> {
-    let ended = false;
-    const end = this.ready().then(() => void (ended = true));
-    while (!ended && this.of(...kinds).length === 0) {
-      let subscription: vscode.Disposable | undefined;
-      const change = new Promise<void>((resolve) => (subscription = this.onDidChange(resolve)));
-      await Promise.race([end, change]);
-      subscription?.dispose();
-    }
+    let subscription: vscode.Disposable | undefined;
+    const found = new Promise<void>((resolve) => {
+      const look = (): void => void (this.of(...kinds).length > 0 && resolve());
+      subscription = this.onDidChange(look);
+      look();
+    });
+    await Promise.race([this.ready(), found]);
+    subscription?.dispose();
   }
 
   /** Looks again at everything. */

@@ -11,22 +11,17 @@ export function formatSeconds(seconds: number): string {
   return whole < 60 ? vscode.l10n.t("{0} s", whole) : vscode.l10n.t("{0} min {1} s", Math.floor(whole / 60), whole % 60);
 }
 
-/** A progress notification's line: stage, what it is about, time left. */
-export function progressLine({ stage, message, secondsLeft }: JobProgress): string {
+/** A progress notification's line: stage, what it is about, how far, time left. */
+export function progressLine({ stage, message, fraction, secondsLeft }: JobProgress): string {
   const parts = [message === undefined ? stage : `${stage}: ${message}`];
+  if (fraction !== undefined) parts.push(`${Math.round(fraction * 100)} %`);
   if (secondsLeft !== undefined) parts.push(vscode.l10n.t("{0} left", formatSeconds(secondsLeft)));
   return parts.join(" — ");
 }
 
-/** Reports a job's progress to VS Code, whose bar wants steps rather than a position. */
-function reporter(progress: vscode.Progress<{ message?: string; increment?: number }>): (job: JobProgress) => void {
-  let reached = 0;
-  return (job) => {
-    const percent = Math.min(100, (job.fraction ?? 0) * 100);
-    const increment = Math.max(0, percent - reached);
-    reached += increment;
-    progress.report({ message: progressLine(job), increment });
-  };
+/** Fractions are those of a stage, and VS Code's bar cannot go back: the line alone says how far the job is. */
+function reporter(progress: vscode.Progress<{ message?: string }>): (job: JobProgress) => void {
+  return (job) => progress.report({ message: progressLine(job) });
 }
 
 function titleOf(kind: JobKind): string {

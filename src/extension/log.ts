@@ -1,4 +1,5 @@
 import * as vscode from "vscode";
+import { TrustError, showTrustError } from "./trust.ts";
 import { WorkerError } from "./worker/connection.ts";
 
 /** The one log channel. */
@@ -11,6 +12,7 @@ export function createLog(): vscode.LogOutputChannel {
  * the end of the worker has its own.
  */
 export async function showFailure(error: unknown, log: vscode.LogOutputChannel): Promise<void> {
+  if (error instanceof TrustError) return showTrustError(error);
   const message = error instanceof Error ? error.message : String(error);
   log.error(error instanceof Error && !(error instanceof WorkerError) ? (error.stack ?? message) : message);
   if (error instanceof WorkerError && (error.code === "cancelled" || error.code === "worker.died")) return;

@@ -79,16 +79,15 @@ export function serve(connection: MessageConnection, engines: EngineCache, { res
     connection.onRequest(method as string, answer);
   }
 
-  function handleJob<K extends JobKind>(kind: K): void {
-    const run = async (params: Requests[`job/${K}`]["params"], signal: AbortSignal): Promise<Jobs[K]["result"]> => {
+  function handleJob(kind: JobKind): void {
+    handle(`job/${kind}`, async (params, signal) => {
       if (!ALLOWED_WHEN_RESTRICTED.includes(kind)) refuseWhenRestricted(`The job "${kind}"`);
       try {
         return await runJob(kind, params.options, contextOf(params.progressToken, signal), engines);
       } finally {
         announceEngines();
       }
-    };
-    handle(`job/${kind}`, run);
+    });
   }
 
   function refuseWhenRestricted(what: string): void {

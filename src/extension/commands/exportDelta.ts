@@ -14,19 +14,16 @@ function toOptions({ engine, lora, output, ...rest }: DeltaArguments): Jobs["del
 async function announce({ log }: Services, { file, matched, unmatched, warnings }: Jobs["delta"]["result"]): Promise<void> {
   for (const { name, reason } of unmatched) log.warn(`${basename(file)}: ${name}: ${reason}`);
   for (const warning of warnings) log.warn(`${basename(file)}: ${warning}`);
-  if (unmatched.length === 0 && warnings.length === 0) {
-    await vscode.window.showInformationMessage(vscode.l10n.t("{0} is ready: {1} weights.", basename(file), matched.length));
+  const ready = vscode.l10n.t("{0} is ready: {1} weights.", basename(file), matched.length);
+  const doubts = [...warnings];
+  if (unmatched.length > 0) doubts.unshift(vscode.l10n.t("Keys of the LoRA that were left out: {0}.", unmatched.length));
+  if (doubts.length === 0) {
+    await vscode.window.showInformationMessage(ready);
     return;
   }
   const showLog = vscode.l10n.t("Show Log");
-  const message = vscode.l10n.t(
-    "{0} is ready: {1} weights. {2} keys of the LoRA were left out, {3} warnings.",
-    basename(file),
-    matched.length,
-    unmatched.length,
-    warnings.length,
-  );
-  if ((await vscode.window.showWarningMessage(message, showLog)) === showLog) log.show();
+  // The log has them all.
+  if ((await vscode.window.showWarningMessage(`${ready} ${doubts[0]}`, showLog)) === showLog) log.show();
 }
 
 /** Makes one delta with a progress notification, and says how it went. */

@@ -1,7 +1,9 @@
+import { mkdir } from "node:fs/promises";
 import { basename, join } from "node:path";
 import * as vscode from "vscode";
 import type { Jobs } from "../../worker/protocol.ts";
 import { type Commands, type GenerateArguments, setting } from "../contributions.ts";
+import { requireTrust } from "../trust.ts";
 import { defined, fromWorkspace, isOptions, selectedPath, toPath } from "./arguments.ts";
 import { pickFiles } from "./pick.ts";
 import type { Services } from "./services.ts";
@@ -12,11 +14,13 @@ type LoraReference = NonNullable<Options["lora"]>[number];
 
 const LAST_PROMPT = "generate.prompt";
 
-/** Where pictures go unless told: a new file in the folder of the settings. */
-function outputPath(now: Date): string | undefined {
+/** Where pictures go unless told: a new file in the folder of the settings, which is made where it is missing. */
+async function outputPath(now: Date): Promise<string | undefined> {
   const folder = fromWorkspace(setting("outputFolder"));
+  if (folder === undefined) return undefined;
+  await mkdir(folder, { recursive: true });
   const time = now.toISOString().replaceAll(/[-:]/g, "").replace("T", "-").replace(/\..*/, "");
-  return folder && join(folder, `${time}-${String(now.getMilliseconds()).padStart(3, "0")}.png`);
+  return join(folder, `${time}-${String(now.getMilliseconds()).padStart(3, "0")}.png`);
 }
 
 function toReference(lora: NonNullable<GenerateArguments["lora"]>[number]): LoraReference {
@@ -25,8 +29,9 @@ function toReference(lora: NonNullable<GenerateArguments["lora"]>[number]): Lora
 }
 
 /** What was asked for, over the defaults of the settings. */
-function toOptions({ engine, output, lora, ...rest }: GenerateArguments): Options {
-  const place = output === undefined ? outputPath(new Date()) : toPath(output);
+async function toOptions({ engine, output, lora, ...rest }: GenerateArguments): Promise<Options> {
+  requireTrust(vscode.l10n.t("Generating an image"));
+  const place = output === undefined ? await outputPath(new Date()) : toPath(output);
   return defined({
     backend: setting("backend"),
     negative: setting("generate.negative"),
@@ -96,7 +101,7 @@ async function openImages(images: readonly string[]): Promise<void> {
 export function generateImage(services: Services): Commands["tensorrt.generateImage"] {
   const { jobs, log } = services;
   return async (argument) => {
-    if (isOptions<GenerateArguments>(argument, "prompt")) return jobs.run("generate", toOptions(argument));
+    if (isOptions<GenerateArguments>(argument, "prompt")) return jobs.run("generate", await toOptions(argument));
     return jobs.interactively(async () => {
       const options = await askOptions(services, selectedPath(argument));
       if (!options) return undefined;

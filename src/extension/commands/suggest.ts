@@ -19,11 +19,12 @@ export function checkpointGroups(files: ModelFiles): FileGroup[] {
 /** LoRAs (and deltas) that fit the engine first: by architecture, and a delta by the checkpoint it was made for. */
 export function loraGroups(files: ModelFiles, enginePath: string, withDeltas: boolean): FileGroup[] {
   const engine = files.get(enginePath)?.summary;
-  const fits = ({ summary }: ModelFile): boolean =>
-    engine === undefined ||
-    (summary.kind === "delta" && summary.fingerprint !== undefined
-      ? summary.fingerprint === engine.fingerprint
-      : summary.architecture === engine.architecture);
+  const fits = ({ summary }: ModelFile): boolean => {
+    if (engine === undefined) return true;
+    if (summary.kind === "delta" && summary.fingerprint !== undefined) return summary.fingerprint === engine.fingerprint;
+    // One of no known model may fit: the job looks closer.
+    return summary.architecture === undefined || summary.architecture === engine.architecture;
+  };
   const all = newestFirst(withDeltas ? files.of("delta", "lora") : files.of("lora"));
   return [{ files: all.filter(fits) }, { heading: vscode.l10n.t("Made for other models"), files: all.filter((file) => !fits(file)) }];
 }

@@ -31,19 +31,23 @@ function flagOf(option: string): string {
 }
 
 /** A LoRA of a list: a path, or a path and its scale. */
-function loraText(lora: unknown): string {
-  if (typeof lora !== "object" || lora === null) return String(lora);
-  const { file, scale } = lora as { readonly file?: unknown; readonly scale?: unknown };
-  return scale === undefined ? String(file) : `${String(file)}:${String(scale)}`;
+type Lora = string | { readonly file: string; readonly scale?: number };
+/** An option as package.json declares it; VS Code has checked tasks.json against that. */
+type Value = string | number | boolean | null | Lora | readonly (string | number | Lora)[];
+
+function loraText(lora: Lora): string {
+  if (typeof lora === "string") return lora;
+  const { file, scale } = lora;
+  return scale === undefined ? file : `${file}:${scale}`;
 }
 
-function optionArguments(option: string, value: unknown): string[] {
+function optionArguments(option: string, value: Value | undefined): string[] {
   if (value === undefined || value === null || value === false) return [];
   const flag = flagOf(option);
   if (value === true) return [flag];
   // `--name=value`, because a value such as a prompt or a strength may start with a dash.
-  if (option === "lora") return (Array.isArray(value) ? value : [value]).map((lora) => `${flag}=${loraText(lora)}`);
-  return [`${flag}=${Array.isArray(value) ? value.join(",") : String(value)}`];
+  if (option === "lora") return [value].flat().map((lora) => `${flag}=${loraText(lora as Lora)}`);
+  return [`${flag}=${[value].flat().join(",")}`];
 }
 
 /**
@@ -54,7 +58,7 @@ export function toArguments(definition: TaskDefinition): string[] {
   const positional = POSITIONAL[definition.command];
   const named: string[] = [];
   for (const [option, value] of Object.entries(definition)) {
-    if (!NOT_OPTIONS.has(option) && !positional.includes(option)) named.push(...optionArguments(option, value));
+    if (!NOT_OPTIONS.has(option) && !positional.includes(option)) named.push(...optionArguments(option, value as Value | undefined));
   }
   const places = positional.map((option) => {
     const value = definition[option];

@@ -45,8 +45,8 @@ export class DeltasView implements vscode.TreeDataProvider<Node>, vscode.TreeDra
   async getChildren(node?: Node): Promise<Node[]> {
     if (node) return node.kind === "loraFolder" ? [...(node as FolderNode).children] : [];
     await this.#files.someOf("delta", "lora");
-    const deltas = [...this.#files.of("delta")].sort(byName).map(deltaNode);
-    const loras = [...this.#files.of("lora")].sort(byName).map(loraNode);
+    const deltas = this.#files.of("delta").toSorted(byName).map(deltaNode);
+    const loras = this.#files.of("lora").toSorted(byName).map(loraNode);
     return loras.length === 0 ? deltas : [...deltas, loraFolderNode(loras, loras.length <= FEW_LORAS)];
   }
 

@@ -47,7 +47,10 @@ export class EnginesView implements vscode.TreeDataProvider<FileNode>, vscode.Tr
     await this.#files.someOf("engine bundle");
     const byName = (a: ModelFile, b: ModelFile): number => basename(a.uri.fsPath).localeCompare(basename(b.uri.fsPath));
     const loaded = new Map(this.#worker.loadedEngines.map(({ path, memoryBytes }) => [path, memoryBytes]));
-    return [...this.#files.of("engine bundle")].sort(byName).map((file) => engineNode(file, loaded.get(file.uri.fsPath)));
+    return this.#files
+      .of("engine bundle")
+      .toSorted(byName)
+      .map((file) => engineNode(file, loaded.get(file.uri.fsPath)));
   }
 
   async handleDrop(target: FileNode | undefined, dragged: vscode.DataTransfer): Promise<void> {

@@ -41,7 +41,16 @@ function rankOf({ rank }: FileSummary): string | undefined {
 /** The small text beside a row's name. */
 export function detailOf({ summary, bytes }: ModelFile): string {
   if (summary.kind === "engine bundle") return joined([summary.architectureLabel, summary.precision, summary.backend]);
-  return joined([summary.architectureLabel, rankOf(summary), formatBytes(bytes)]);
+  // A model that is none of the known ones has a whole sentence for a label: that is for the tooltip.
+  const label = summary.architecture === undefined ? undefined : summary.architectureLabel;
+  return joined([label, rankOf(summary), formatBytes(bytes)]);
+}
+
+function tooltipOf({ uri, summary, bytes }: ModelFile): string {
+  const layers = summary.layers === undefined ? undefined : vscode.l10n.t("{0} layers", summary.layers);
+  const facts = joined([summary.architectureLabel, summary.precision, summary.backend, rankOf(summary), layers]);
+  const size = summary.kind === "engine bundle" ? undefined : formatBytes(bytes);
+  return [uri.fsPath, facts, size, summary.problem].filter((line) => line !== undefined && line !== "").join("\n");
 }
 
 function fileItem(file: ModelFile, kind: ViewItem, icon: string): vscode.TreeItem {
@@ -51,7 +60,7 @@ function fileItem(file: ModelFile, kind: ViewItem, icon: string): vscode.TreeIte
   item.description = detailOf(file);
   item.iconPath = new vscode.ThemeIcon(icon);
   item.contextValue = kind;
-  item.tooltip = joined([file.uri.fsPath, detailOf(file), file.summary.problem]);
+  item.tooltip = tooltipOf(file);
   return item;
 }
 

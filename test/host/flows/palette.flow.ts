@@ -30,13 +30,13 @@ export const flow: Flow = {
     await workbench.screenshot("4-delta-lora");
     await workbench.pick("Export Delta", "ink.safetensors");
     await workbench.notification("192 weights").waitFor({ timeout: 60_000 });
-    await workbench.treeRow("ink_LORA_s1.00.trt_lora").waitFor();
+    await workbench.treeRow("emoji-xl_ink_s1.00.trt_lora").waitFor();
     await workbench.screenshot("5-delta-made");
     await workbench.clearNotifications();
 
     await workbench.command("TensorRT: Generate Image…");
     await workbench.pick("Generate Image", "emoji-xl");
-    await workbench.check("Generate Image", "ink_LORA_s1.00.trt_lora");
+    await workbench.check("Generate Image", "emoji-xl_ink_s1.00.trt_lora");
     await workbench.screenshot("6-loras");
     await workbench.page.keyboard.press("Enter");
     await workbench.type("Generate Image", "0.9");

@@ -7,7 +7,7 @@ import { findWorkers, until } from "../harness/processes.ts";
 export const flow: Flow = {
   name: "a job is cancelled, then its worker killed: one message with Restart, and the next job works",
   settings: { "tensorrt.generate.steps": 4_000 },
-  async run({ workbench, workspace }) {
+  async run({ workbench, workspace, server }) {
     await workbench.openContainer();
     await workbench.command("TensorRT: Export Engine…");
     await workbench.pick("Export Engine", "emoji-xl.safetensors");
@@ -32,7 +32,7 @@ export const flow: Flow = {
 
     await generate();
     await workbench.notification("left").waitFor({ timeout: 60_000 });
-    const worker = findWorkers()[0];
+    const worker = findWorkers(server)[0];
     assert.ok(worker);
     process.kill(worker.id, "SIGKILL");
     const message = workbench.notification("ended unexpectedly");
@@ -40,9 +40,9 @@ export const flow: Flow = {
     await workbench.page.waitForTimeout(1_000);
     await workbench.screenshot("worker-2-killed");
     assert.equal(await workbench.allNotifications().count(), 1, "one message, no more");
-    assert.equal(findWorkers().length, 0);
+    assert.equal(findWorkers(server).length, 0);
     await message.getByText("Restart", { exact: true }).click();
-    await until("the new worker", () => findWorkers().length === 1);
+    await until("the new worker", () => findWorkers(server).length === 1);
 
     await workbench.treeRow("ink.safetensors").click({ button: "right" });
     await workbench.menuItem("Inspect…").click();

@@ -1,10 +1,10 @@
 import type { Workbench } from "./workbench.ts";
 
-/** What a flow is given: an open window, the folder it shows, and the server's data folder. */
+/** What a flow is given: an open window, the folder it shows, and the server's process id. */
 export interface FlowContext {
   readonly workbench: Workbench;
   readonly workspace: string;
-  readonly data: string;
+  readonly server: number;
 }
 
 /** Something a person does in the window, from beginning to end. */

@@ -42,10 +42,10 @@ export async function withMessages<R>(
   const names = ["showErrorMessage", "showWarningMessage", "showInformationMessage"] as const;
   const originals = names.map((name) => window[name]);
   for (const name of names) {
-    window[name] = ((message: string) => {
+    window[name] = (message: string) => {
       messages.push(message);
       return Promise.resolve(answer);
-    }) as never;
+    };
   }
   try {
     return { result: await body(), messages };

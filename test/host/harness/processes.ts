@@ -23,9 +23,15 @@ export function listProcesses(): ProcessEntry[] {
     });
 }
 
-/** Worker processes of this repository, started by `parent` where given. */
-export function findWorkers(parent?: number): ProcessEntry[] {
-  return listProcesses().filter((entry) => /dist\/worker\.js/.test(entry.command) && (parent === undefined || entry.parent === parent));
+/** The worker processes that `ancestor` or a process it started has started: other runs on this machine have theirs. */
+export function findWorkers(ancestor: number): ProcessEntry[] {
+  const entries = listProcesses();
+  const parents = new Map(entries.map(({ id, parent }) => [id, parent]));
+  const descends = (id: number): boolean => {
+    for (let at = parents.get(id); at !== undefined; at = parents.get(at)) if (at === ancestor) return true;
+    return false;
+  };
+  return entries.filter(({ id, command }) => command.includes("worker.js") && descends(id));
 }
 
 /** Names of the native libraries that a process has loaded from node_modules or build/. */

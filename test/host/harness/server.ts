@@ -1,11 +1,12 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 
 /** A running VS Code server. */
 export interface Server {
   readonly port: number;
+  readonly processId: number;
   stop(): Promise<void>;
 }
 
@@ -50,6 +51,10 @@ export interface ServerSetup {
   readonly settings?: Readonly<Record<string, unknown>>;
   /** Variables that the extension host is to see as well. */
   readonly environment?: Readonly<Record<string, string>>;
+  /** True where a suite runs inside the extension host, with the extension loaded for development. */
+  readonly suite?: boolean;
+  /** The folder of an extension to have installed; VS Code's development mode hides the notifications that flows want to see. */
+  readonly installed?: string;
   /** False: the opened folder is in Restricted Mode. */
   readonly trusted: boolean;
 }
@@ -62,9 +67,14 @@ export interface ServerSetup {
 export async function startServer(serverFolder: string, dataFolder: string, setup: ServerSetup): Promise<Server> {
   mkdirSync(join(dataFolder, "data", "Machine"), { recursive: true });
   writeFileSync(join(dataFolder, "data", "Machine", "settings.json"), JSON.stringify({ ...SETTINGS, ...setup.settings }, undefined, 2));
+  if (setup.installed) {
+    mkdirSync(join(dataFolder, "extensions"));
+    symlinkSync(setup.installed, join(dataFolder, "extensions", "tensorrt-redux.tensorrt-redux-0.1.0"), "dir");
+  }
   const port = await freePort();
   const args = ["--host", "127.0.0.1", "--port", String(port), "--without-connection-token", "--accept-server-license-terms"];
-  args.push("--server-data-dir", dataFolder, "--telemetry-level", "off", "--enable-smoke-test-driver");
+  args.push("--server-data-dir", dataFolder, "--telemetry-level", "off");
+  if (setup.suite) args.push("--enable-smoke-test-driver");
   if (setup.trusted) args.push("--disable-workspace-trust");
   const child = spawn(process.execPath, [join("out", "server-main.js"), ...args], {
     cwd: serverFolder,
@@ -77,6 +87,7 @@ export async function startServer(serverFolder: string, dataFolder: string, setu
   await untilListening(child, () => output);
   return {
     port,
+    processId: child.pid ?? -1,
     stop: () =>
       new Promise((resolve) => {
         if (child.exitCode !== null || child.signalCode !== null) return resolve();
