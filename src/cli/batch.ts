@@ -1,7 +1,9 @@
 import { readFile } from "node:fs/promises";
 import { UserError } from "../formats/errors.ts";
 import { readError } from "../formats/random-access-file.ts";
-import type { Command } from "./command.ts";
+import { checkOptions } from "../jobs/check-options.ts";
+import { generateOptionsSchema } from "../jobs/options.ts";
+import { splitOptions, type Command } from "./command.ts";
 
 /** Reads a file of jobs, one JSON object of generate's options a line; blank lines and lines that begin with "#" are passed over. */
 export async function readBatch(path: string, shared: Readonly<Record<string, unknown>>): Promise<Command[]> {
@@ -14,13 +16,25 @@ export async function readBatch(path: string, shared: Readonly<Record<string, un
     if (!options) {
       throw new UserError(
         "option.invalid",
-        `${path}, line ${index + 1} is not a JSON object of options, such as {"prompt": "red apple", "seed": 1}.`,
+        `${path}, line ${index + 1}: it is not a JSON object of options, such as {"prompt": "red apple", "seed": 1}.`,
       );
     }
-    return [{ kind: "generate", options: { ...shared, ...options }, file: path }];
+    const command: Command = { kind: "generate", options: { ...shared, ...options }, file: path, line: index + 1 };
+    checkLine(command);
+    return [command];
   });
   if (commands.length === 0) throw new UserError("option.invalid", `${path} holds no jobs. Write one JSON object a line.`);
   return commands;
+}
+
+/** All lines are checked before the first job runs: a mistake in the last one is not found after an hour. */
+function checkLine(command: Command): void {
+  try {
+    checkOptions(generateOptionsSchema, splitOptions(command).job);
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    throw new UserError(error.code, `${command.file}, line ${command.line}: ${error.message}`, { cause: error });
+  }
 }
 
 function parseLine(line: string): Record<string, unknown> | undefined {

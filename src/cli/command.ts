@@ -7,6 +7,8 @@ export interface Command {
   readonly options: Readonly<Record<string, unknown>>;
   /** The file that an error is most likely about. */
   readonly file: string | undefined;
+  /** The line of it, where the file lists commands. */
+  readonly line?: number;
 }
 
 /** What is said of how to run and report, not of what to do. */

@@ -34,7 +34,7 @@ async function perform(command: Command): Promise<boolean> {
     output.result(result, inWords(command.kind, result));
     return true;
   } catch (error) {
-    output.error(error, command.file);
+    output.error(error, command.file, command.line);
     process.exitCode = exitCode(error);
     return false;
   }
@@ -58,7 +58,15 @@ function exitCode(error: unknown): number {
   return error instanceof UserError && error.code === "option.invalid" ? WRONG_USAGE : FAILED;
 }
 
+/** The reader of a pipe has gone ("| head"): nobody is left to be told. */
+function endWithReader(error: NodeJS.ErrnoException): void {
+  if (error.code !== "EPIPE") throw error;
+  process.exit(FAILED);
+}
+
 async function main(): Promise<void> {
+  process.stdout.on("error", endWithReader);
+  process.stderr.on("error", endWithReader);
   cancelOn("SIGINT");
   cancelOn("SIGTERM");
   const program = makeProgram({ perform: async (command) => void (await perform(command)), performBatch });

@@ -45,12 +45,14 @@ export class Output {
     else for (const line of words) stdout.write(`${line}\n`);
   }
 
-  /** One line that a problem matcher can read: `FILE:1:1: error: MESSAGE [CODE]` where a file is known. */
-  error(error: unknown, file: string | undefined): void {
+  /** One line that a problem matcher can read: `FILE:LINE:1: error: MESSAGE [CODE]` where a file is known. */
+  error(error: unknown, file: string | undefined, lineNumber = 1): void {
     this.#clearBar();
     const { code, message } = describeError(error);
     if (this.#json) this.#line({ type: "error", code, message });
-    stderr.write(file === undefined ? `tensorrt-redux: error: ${message} [${code}]\n` : `${file}:1:1: error: ${message} [${code}]\n`);
+    stderr.write(
+      file === undefined ? `tensorrt-redux: error: ${message} [${code}]\n` : `${file}:${lineNumber}:1: error: ${message} [${code}]\n`,
+    );
     if (this.#level === "debug" && error instanceof Error && error.stack) stderr.write(`${error.stack}\n`);
   }
 

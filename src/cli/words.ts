@@ -43,19 +43,42 @@ function generateWords({ images, seed, timings, loras }: JobResults["generate"])
   ];
 }
 
-/** Tensors beyond this many are counted; --json lists them all. */
-const SHOWN_TENSORS = 20;
+/** Rows beyond this many are counted; --json lists them all. */
+const SHOWN_ROWS = 20;
 
-function inspectWords({ file, kind, architecture, bytes, metadata, tensors, parameters, notes }: JobResults["inspect"]): string[] {
+function inspectWords(result: JobResults["inspect"]): string[] {
+  const { file, kind, architecture, bytes, metadata, parameters, notes, statistics } = result;
   const types = Object.entries(parameters.byDtype).map(([dtype, count]) => `${count.toLocaleString("en")} ${dtype}`);
-  const width = Math.max(0, ...tensors.slice(0, SHOWN_TENSORS).map(({ name }) => name.length));
   return [
     `${file}: ${architecture ? `${architecture} ` : ""}${kind}, ${formatBytes(bytes)}`,
-    `  ${tensors.length} tensors, ${parameters.total.toLocaleString("en")} parameters (${types.join(", ")})`,
+    `  ${result.tensors.length} tensors, ${parameters.total.toLocaleString("en")} parameters (${types.join(", ")})`,
     ...notes.map((note) => `  ${note}`),
     ...Object.entries(metadata).map(([key, value]) => `  ${key}: ${value.length > 200 ? `${value.slice(0, 200)}…` : value}`),
-    ...tensors.slice(0, SHOWN_TENSORS).map(({ name, dtype, shape }) => `  ${name.padEnd(width)} ${dtype} [${shape.join(", ")}]`),
-    ...(tensors.length > SHOWN_TENSORS ? [`  … and ${tensors.length - SHOWN_TENSORS} more (--json lists all)`] : []),
+    ...(statistics ? layerWords(statistics) : tensorWords(result.tensors)),
+  ];
+}
+
+function tensorWords(tensors: JobResults["inspect"]["tensors"]): string[] {
+  return shortTable(tensors, ({ dtype, shape }) => `${dtype} [${shape.join(", ")}]`);
+}
+
+function layerWords(layers: NonNullable<JobResults["inspect"]["statistics"]>): string[] {
+  return shortTable(layers, ({ kind, rank, alpha, norm, nan, infinite }) =>
+    [
+      rank === undefined ? kind : `rank ${rank}`,
+      ...(alpha === undefined ? [] : [`alpha ${alpha}`]),
+      ...(norm === undefined ? [] : [`norm ${norm.toPrecision(4)}`]),
+      ...(nan + infinite === 0 ? [] : [`${nan} NaN, ${infinite} infinite`]),
+    ].join(", "),
+  );
+}
+
+function shortTable<Row extends { readonly name: string }>(rows: readonly Row[], words: (row: Row) => string): string[] {
+  const shown = rows.slice(0, SHOWN_ROWS);
+  const width = Math.max(0, ...shown.map(({ name }) => name.length));
+  return [
+    ...shown.map((row) => `  ${row.name.padEnd(width)} ${words(row)}`),
+    ...(rows.length > SHOWN_ROWS ? [`  … and ${rows.length - SHOWN_ROWS} more (--json lists all)`] : []),
   ];
 }
 

@@ -1,7 +1,7 @@
 import { constants } from "node:fs";
-import { copyFile, link, stat } from "node:fs/promises";
+import { copyFile, link, realpath, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { assertSpace, writeError } from "../formats/atomic-file.ts";
+import { assertSpace, writeFileAtomically } from "../formats/atomic-file.ts";
 import { throwIfCancelled } from "../formats/errors.ts";
 import { fromFloat32, isNumericDtype, toFloat32, type WeightDtype } from "../formats/numbers.ts";
 import { RandomAccessFile } from "../formats/random-access-file.ts";
@@ -33,17 +33,30 @@ export function isStoredAs(weights: readonly Weight[], dtype: WeightDtype): bool
  * Puts the checkpoint's own files into the bundle: hard links where the file system can, else copies. A link costs nothing and
  * stays whole when the checkpoint is moved or deleted.
  */
-export async function linkWeights(weights: readonly Weight[], folder: string, signal?: AbortSignal): Promise<WeightFiles> {
+export async function linkWeights(
+  weights: readonly Weight[],
+  folder: string,
+  { signal, onProgress }: { readonly signal?: AbortSignal | undefined; readonly onProgress: (done: number, total: number) => void },
+): Promise<WeightFiles> {
   const names = bundleNames(new Set(weights.map(({ file }) => file)));
-  const files: { file: string; bytes: number }[] = [];
-  for (const [source, file] of names) {
+  const files: { readonly source: string; readonly file: string; readonly bytes: number }[] = [];
+  for (const [source, file] of names) files.push({ source, file, bytes: (await stat(source)).size });
+  const total = files.reduce((sum, { bytes }) => sum + bytes, 0);
+  let done = 0;
+  onProgress(0, total);
+  for (const { source, file, bytes } of files) {
     throwIfCancelled(signal);
-    const { size } = await stat(source);
-    await linkOrCopy(source, join(folder, file), size);
-    files.push({ file, bytes: size });
+    await linkOrCopy(source, join(folder, file), { bytes, signal, onProgress: (copied) => onProgress(done + copied, total) });
+    onProgress((done += bytes), total);
   }
   const places = weights.map(({ name, file, dtype, offset, length }) => [name, { file: names.get(file)!, dtype, offset, length }] as const);
-  return { files, places: new Map(places) };
+  return { files: files.map(({ file, bytes }) => ({ file, bytes })), places: new Map(places) };
+}
+
+interface CopyOptions {
+  readonly bytes: number;
+  readonly signal: AbortSignal | undefined;
+  readonly onProgress: (copied: number) => void;
 }
 
 /** A diffusers folder has several files of one name: those get their folder's name in front. */
@@ -58,15 +71,32 @@ function bundleNames(sources: ReadonlySet<string>): Map<string, string> {
   );
 }
 
-async function linkOrCopy(source: string, target: string, bytes: number): Promise<void> {
+async function linkOrCopy(source: string, target: string, { bytes, signal, onProgress }: CopyOptions): Promise<void> {
+  // A link of a symbolic link, as download caches keep them, would be another symbolic link.
+  const file = await realpath(source);
+  // Where there are no links (another disk), there may be copies that share their blocks.
+  const shared = await link(file, target)
+    .catch(() => copyFile(file, target, constants.COPYFILE_FICLONE_FORCE | constants.COPYFILE_EXCL))
+    .then(
+      () => true,
+      () => false,
+    );
+  if (shared) return;
+  await assertSpace(dirname(target), bytes, "a copy of the checkpoint");
+  const opened = await RandomAccessFile.open(file);
   try {
-    await link(source, target);
-  } catch {
-    // Another disk, or a file system without links.
-    await assertSpace(dirname(target), bytes, "a copy of the checkpoint");
-    await copyFile(source, target, constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL).catch((error: unknown) => {
-      throw writeError(target, error);
-    });
+    await writeFileAtomically(
+      target,
+      async (writer) => {
+        for (let begin = 0; begin < bytes; begin += PIECE) {
+          await writer.write(await opened.readBytes(begin, Math.min(PIECE, bytes - begin)));
+          onProgress(Math.min(begin + PIECE, bytes));
+        }
+      },
+      signal,
+    );
+  } finally {
+    await opened.close();
   }
 }
 

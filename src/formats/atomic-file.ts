@@ -65,7 +65,7 @@ export async function buildFolderAtomically<Result>(
   await refuseExisting(path, overwrite);
   const temporary = temporarySibling(path);
   try {
-    await mkdir(dirname(temporary), { recursive: true }).catch((error: unknown) => {
+    await makeFolders(dirname(temporary)).catch((error: unknown) => {
       throw writeError(path, error);
     });
     await mkdir(temporary);
@@ -78,6 +78,15 @@ export async function buildFolderAtomically<Result>(
     await removeQuietly(temporary);
     throw isAbout(temporary, error) ? writeError(path, error) : error;
   }
+}
+
+/** Makes a folder and those it is in. Node's own recursive mkdir never ends where a parent takes no folders, as in /proc. */
+async function makeFolders(path: string): Promise<void> {
+  if (await exists(path)) return;
+  await makeFolders(dirname(path));
+  await mkdir(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== "EEXIST") throw error;
+  });
 }
 
 /** What went wrong first is the news; that its remains could not be removed either is not. */

@@ -1,9 +1,8 @@
 import { stat } from "node:fs/promises";
 import { resolve } from "node:path";
-import { readBaseWeights } from "../engines/base-weights.ts";
 import { UserError } from "../formats/errors.ts";
 import { loadAdapter, type LoadedAdapter } from "../lora/load-adapter.ts";
-import { describeBase } from "./base-description.ts";
+import { baseReader, describeBase } from "./base-description.ts";
 import type { OpenedBundle } from "./engine-cache.ts";
 
 /** Deltas kept in memory for one engine; the ones that are used together are never more than a handful. */
@@ -27,18 +26,11 @@ export class AdapterCache {
     if (!found) throw new UserError("file.missing", `${path} does not exist. Give the path of a LoRA or delta.`);
     const key = `${resolve(path)}:${found.size}:${found.mtimeMs}`;
     const known = this.#adapters.get(key);
-    const adapter = known ?? (await loadAdapter(path, describeBase(this.#bundle), (name) => this.#readBase(name), signal));
+    const adapter = known ?? (await loadAdapter(path, describeBase(this.#bundle), baseReader(this.#bundle), signal));
     // Last in the map is most recently used.
     this.#adapters.delete(key);
     this.#adapters.set(key, adapter);
     for (const oldest of [...this.#adapters.keys()].slice(0, Math.max(0, this.#adapters.size - KEPT))) this.#adapters.delete(oldest);
     return adapter;
-  }
-
-  async #readBase(name: string): Promise<Float32Array> {
-    const { folder, bundle } = this.#bundle;
-    const entry = bundle.components.flatMap(({ refittable }) => refittable).find((weight) => weight.name === name)!;
-    const [weight] = await readBaseWeights(folder, [entry]);
-    return weight!.values;
   }
 }

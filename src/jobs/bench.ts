@@ -20,20 +20,23 @@ export async function bench(options: BenchOptions, context: JobContext, engines:
   const started = performance.now();
   const loaded = await engines.load(options.engine, options.backend, context);
   const loadMilliseconds = performance.now() - started;
-  const stepMilliseconds = await timeSteps(loaded, options, context);
-  const switches = await timeSwitches(loaded, options.lora, context);
-  return {
-    engine: loaded.folder,
-    backend: loaded.engine.backend,
-    loadMilliseconds,
-    stepMilliseconds,
-    switches,
-    memoryBytes: { ...loaded.engine.memory(), process: process.memoryUsage().rss },
-  };
+  return loaded.jobs.run(async () => {
+    const stepMilliseconds = await timeSteps(loaded, options, context);
+    const { switches, memory } = await timeSwitches(loaded, options.lora, context);
+    return {
+      engine: loaded.folder,
+      backend: loaded.engine.backend,
+      loadMilliseconds,
+      stepMilliseconds,
+      switches,
+      memoryBytes: { ...memory, process: process.memoryUsage().rss },
+    };
+  });
 }
 
 async function timeSteps(loaded: LoadedBundle, options: BenchOptions, context: JobContext) {
   const inputs = networkInputs(loaded, options);
+  await loaded.engine.setStack([], context.signal);
   const report = stageProgress(context, "timing steps");
   const times: number[] = [];
   for (let step = 0; step < WARM_UP + options.steps; step++) {
@@ -83,6 +86,8 @@ async function timeSwitches(loaded: LoadedBundle, loras: readonly LoraReference[
     await change(`${basename(lora.file)}:${lora.scale / 2}`, async () => [await load({ ...lora, scale: lora.scale / 2 })]);
   }
   if (loras.length > 1) await change("all of them", () => Promise.all(loras.map(load)));
+  // Before the way back: the most that these LoRAs hold.
+  const memory = loaded.engine.memory();
   if (loras.length > 0) await change("base", async () => []);
-  return switches;
+  return { switches, memory };
 }

@@ -7,7 +7,7 @@ import { UserError } from "../formats/errors.ts";
 import { LoraFile } from "../lora/lora-file.ts";
 import { prepareDelta, writeDelta, type DeltaReport } from "../lora/make-delta.ts";
 import type { WeightArithmetic } from "../lora/merge.ts";
-import { describeBase } from "./base-description.ts";
+import { baseReader, describeBase } from "./base-description.ts";
 import type { JobContext } from "./context.ts";
 import { openBundle, type OpenedBundle } from "./engine-cache.ts";
 import type { DeltaOptions } from "./options.ts";
@@ -38,6 +38,7 @@ export async function makeDeltaFile(options: DeltaOptions, context: JobContext, 
         loraHash,
         signal,
         dense: options.dense ? arithmetic : undefined,
+        readBase: baseReader(opened),
         onProgress: (fraction) => write(fraction, 1),
       });
     }
@@ -80,14 +81,13 @@ async function isSame(file: string, { bundle }: OpenedBundle, wanted: DeltaOptio
   const delta = await DeltaFile.open(file).catch(() => undefined);
   if (!delta) return false;
   await delta.close();
-  const { baseFingerprint, loraHash, loraStrength } = delta.metadata;
-  const isDense = [...delta.changes.values()].every(({ kind }) => kind === "dense");
+  const { baseFingerprint, loraHash, loraStrength, dense = false } = delta.metadata;
   return (
     delta.version === 2 &&
     baseFingerprint === bundle.checkpoint.fingerprint &&
     loraHash === wanted.loraHash &&
     loraStrength === wanted.strength &&
-    isDense === wanted.dense
+    dense === wanted.dense
   );
 }
 

@@ -79,11 +79,13 @@ async function describeLora(path: string): Promise<FileSummary> {
   const lora = await LoraFile.open(path);
   await lora.close();
   const trained = detectLoraArchitecture(lora.updates);
+  // Kinds like OFT have no rank.
+  const rank = lora.updates.reduce((largest, update) => Math.max(largest, update.rank), 0);
   return {
     path,
     kind: "lora",
     layers: lora.updates.length,
-    rank: Math.max(...lora.updates.map(({ rank }) => rank)),
+    ...(rank > 0 && { rank }),
     ...(trained?.architecture ? named(trained.architecture) : trained && { architectureLabel: trained.label }),
   };
 }

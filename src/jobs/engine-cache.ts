@@ -4,10 +4,12 @@ import { isArchitecture, type Architecture } from "../models/architecture.ts";
 import type { ModelConfiguration } from "../models/configuration.ts";
 import { modelConfigurationSchema } from "../models/configuration-schema.ts";
 import { readEngineBundle, type EngineBundle } from "../formats/engine-bundle.ts";
-import { UserError } from "../formats/errors.ts";
+import { throwIfCancelled, UserError } from "../formats/errors.ts";
 import type { WeightArithmetic } from "../lora/merge.ts";
 import { CryptoHasher } from "../engines/crypto-hasher.ts";
+import type { Backend as EngineBackend } from "../engines/backend.ts";
 import type { Engine } from "../engines/engine.ts";
+import { Mutex } from "../engines/mutex.ts";
 import type { WeightHasher } from "../engines/weight-hashes.ts";
 import { AdapterCache } from "./adapter-cache.ts";
 import { backendOfBundle } from "./backends.ts";
@@ -28,6 +30,8 @@ export interface OpenedBundle {
 export interface LoadedBundle extends OpenedBundle {
   readonly engine: Engine;
   readonly adapters: AdapterCache;
+  /** A stack belongs to the job that set it: what changes the engine's stack and then runs it does so in here. */
+  readonly jobs: Mutex;
 }
 
 /** Opens the bundle a person means (see `findBundle`). Throws "bundle.invalid" where its description is not to be used. */
@@ -44,7 +48,7 @@ export async function openBundle(path: string): Promise<OpenedBundle> {
   if (!configuration.success) {
     throw new UserError("bundle.invalid", `${folder}: the model's configuration in engine.json is not valid. Export the checkpoint again.`);
   }
-  return { folder, bundle, architecture: bundle.architecture, configuration: configuration.data as ModelConfiguration };
+  return { folder, bundle, architecture: bundle.architecture, configuration: configuration.data };
 }
 
 /** The engines that a process holds, one for each bundle, and what computes on their weights. */
@@ -63,21 +67,27 @@ export class EngineCache {
   /** The loaded bundle; loads it first where it is not, or where it has been exported again since. */
   async load(path: string, backend: Backend, context: JobContext): Promise<LoadedBundle> {
     const opened = await openBundle(path);
+    const { folder } = opened;
+    const chosen = backendOfBundle(folder, opened.bundle.backend.name, backend);
     const fingerprint = JSON.stringify(opened.bundle);
-    const known = this.#loaded.get(opened.folder);
-    if (known?.fingerprint === fingerprint) return known.bundle;
-    const running = this.#loading.get(opened.folder);
-    if (running) return running;
-    const loading = this.#load(opened, backend, context).finally(() => this.#loading.delete(opened.folder));
-    this.#loading.set(opened.folder, loading);
-    const bundle = await loading;
-    this.#loaded.set(opened.folder, { bundle, fingerprint });
-    return bundle;
+    for (;;) {
+      throwIfCancelled(context.signal);
+      const known = this.#loaded.get(folder);
+      if (known?.fingerprint === fingerprint) return known.bundle;
+      const running = this.#loading.get(folder);
+      if (!running) break;
+      // That the job which began to load was cancelled is not this one's failure.
+      await running.catch((error: unknown) => {
+        if (!(error instanceof UserError && error.code === "cancelled")) throw error;
+      });
+    }
+    const loading = this.#load(opened, fingerprint, chosen, context).finally(() => this.#loading.delete(folder));
+    this.#loading.set(folder, loading);
+    return loading;
   }
 
-  async #load(opened: OpenedBundle, option: Backend, context: JobContext): Promise<LoadedBundle> {
+  async #load(opened: OpenedBundle, fingerprint: string, backend: EngineBackend, context: JobContext): Promise<LoadedBundle> {
     const { folder, bundle } = opened;
-    const backend = backendOfBundle(folder, bundle.backend.name, option);
     await this.unload(folder);
     const report = stageProgress(context, "loading");
     const engine = await backend.load({
@@ -89,7 +99,9 @@ export class EngineCache {
       onProgress: (component, fraction) => report(fraction, 1, component),
     });
     context.log("info", `loaded ${folder}`);
-    return { ...opened, engine, adapters: new AdapterCache(opened) };
+    const loaded = { ...opened, engine, adapters: new AdapterCache(opened), jobs: new Mutex() };
+    this.#loaded.set(folder, { bundle: loaded, fingerprint });
+    return loaded;
   }
 
   /** The bundles in memory. */
@@ -107,6 +119,6 @@ export class EngineCache {
   }
 
   async unloadAll(): Promise<void> {
-    for (const folder of [...this.#loaded.keys()]) await this.unload(folder);
+    for (const folder of Array.from(this.#loaded.keys())) await this.unload(folder);
   }
 }

@@ -14,6 +14,7 @@ import { chooseBackend } from "./backends.ts";
 import type { JobContext } from "./context.ts";
 import type { ExportOptions, Precision } from "./options.ts";
 import { chooseProfile, nativeSize, profileOf } from "./profile.ts";
+import { refuseOtherThanBundle } from "./replaced-folder.ts";
 import type { ExportResult } from "./results.ts";
 import { stageProgress } from "./timing.ts";
 
@@ -36,6 +37,7 @@ export async function exportEngine(options: ExportOptions, context: JobContext, 
   const profile = chooseProfile(options, nativeSize(checkpoint.architecture, await metadataOf(checkpoint)));
   const name = options.name ?? nameOf(options.output ?? options.checkpoint);
   const folder = resolve(options.output ?? name);
+  if (options.overwrite) await refuseOtherThanBundle(folder);
   const bundle = await buildFolderAtomically(
     folder,
     async (temporary) => {

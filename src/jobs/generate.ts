@@ -1,6 +1,7 @@
 import { basename } from "node:path";
 import { performance } from "node:perf_hooks";
-import { UserError } from "../formats/errors.ts";
+import { throwIfCancelled, UserError } from "../formats/errors.ts";
+import { findNonFinite } from "../formats/numbers.ts";
 import { formatParameters } from "../formats/parameters.ts";
 import { readPng, writePng } from "../formats/png.ts";
 import { SafetensorsFile } from "../formats/safetensors.ts";
@@ -16,72 +17,76 @@ import type { JobContext } from "./context.ts";
 import type { EngineCache, LoadedBundle } from "./engine-cache.ts";
 import { findLora } from "./lora-search.ts";
 import type { GenerateOptions, LoraReference } from "./options.ts";
-import { chooseImageFiles } from "./output-files.ts";
+import { checkOutputFile, chooseImageFiles } from "./output-files.ts";
 import type { GenerateResult, LoraReport } from "./results.ts";
-import { checkImageSize } from "./image-size.ts";
+import { checkComponents, checkImageSize } from "./image-size.ts";
 import { stageProgress } from "./timing.ts";
 import { VERSION } from "./version.ts";
 
 /** Makes images with a bundle's engine and a stack of LoRAs, and writes them as PNG with their parameters. */
 export async function generate(options: GenerateOptions, context: JobContext, engines: EngineCache): Promise<GenerateResult> {
-  const { signal } = context;
   const started = performance.now();
   const files = await chooseImageFiles(options.output, options.batch, options.overwrite);
-  const { prompt, loras: inPrompt } = extractLoras(options.prompt);
+  if (options.saveLatents !== undefined) await checkOutputFile(options.saveLatents, options.overwrite);
   const loaded = await engines.load(options.engine, options.backend, context);
-  const { width, height } = checkImageSize(loaded.bundle, options);
+  checkComponents(loaded, options);
+  const request = await makeRequest(options, loaded, context);
   const loadTime = performance.now() - started;
+  return loaded.jobs.run(async () => {
+    throwIfCancelled(context.signal);
+    const { loras, warnings, time: stackTime } = await changeStack(options, loaded, context);
+    const { images, latents, sigmas, timings } = await generateImages(loaded, request);
+    const parameters = describeParameters(options, loaded, request);
+    for (const [index, file] of files.entries()) await writePng(file, images[index]!, parameters, context.signal);
+    if (options.saveLatents !== undefined) await writeLatents(options.saveLatents, latents, context.signal);
+    const { encode, step, decode } = timings;
+    const total = performance.now() - started;
+    return {
+      images: files,
+      seed: String(request.seed),
+      sigmas,
+      timings: { load: loadTime, stack: stackTime, encode, step, decode, total },
+      loras,
+      warnings,
+    };
+  });
+}
 
-  const references = [...options.lora];
-  for (const { name, scale } of inPrompt) references.push({ file: await findLora(name, loaded.folder), scale });
-  const stackStarted = performance.now();
-  const { entries, reports } = await loadStack(loaded, references, signal);
-  const stack = await loaded.engine.setStack(entries, signal);
-  const stackTime = performance.now() - stackStarted;
-
-  const seed = BigInt(options.seed ?? randomSeed());
+/** What is asked of the pipeline; its files are read here, so that a bad one is known before anything is computed. */
+async function makeRequest(options: GenerateOptions, { bundle }: LoadedBundle, context: JobContext): Promise<ImageRequest> {
+  const { width, height } = checkImageSize(bundle, options);
   const report = stageProgress(context, "sampling");
-  const request: ImageRequest = {
-    positive: prompt,
-    negative: options.negative,
-    batch: options.batch,
+  const { negative, batch, steps, cfg, cfgRescale, sampler, schedule, strength } = options;
+  return {
+    positive: extractLoras(options.prompt).prompt,
+    negative,
+    batch,
     width,
     height,
-    steps: options.steps,
-    cfg: options.cfg,
-    cfgRescale: options.cfgRescale,
-    sampler: options.sampler,
-    schedule: options.schedule,
-    seed,
+    steps,
+    cfg,
+    cfgRescale,
+    sampler,
+    schedule,
+    seed: BigInt(options.seed ?? randomSeed()),
+    tokenRange: bundle.components.find(({ component }) => component === "unet")?.profile.context,
     ...(options.latents !== undefined && { noise: await readNoise(options.latents) }),
-    ...(options.image !== undefined && {
-      image: { picture: resize(await readPng(options.image), width, height), strength: options.strength },
-    }),
-    signal,
-    onStep: (step, steps) => report(step, steps, `step ${step}/${steps}`),
+    ...(options.image !== undefined && { image: { picture: resize(await readPng(options.image), width, height), strength } }),
+    signal: context.signal,
+    onStep: (step, total) => report(step, total, `step ${step}/${total}`),
   };
-  const result = await generateImages(loaded, request);
+}
 
-  const parameters = describeParameters(options, loaded, { seed, width, height, references });
-  for (const [index, file] of files.entries()) await writePng(file, result.images[index]!, parameters, signal);
-  if (options.saveLatents !== undefined) await writeLatents(options.saveLatents, result.latents, signal);
-  const warnings = [...stack.warnings, ...reports.flatMap((each) => each.warnings)];
+/** Gives the engine the LoRAs of the options and of the prompt. */
+async function changeStack(options: GenerateOptions, loaded: LoadedBundle, context: JobContext) {
+  const started = performance.now();
+  const references = [...options.lora];
+  for (const { name, scale } of extractLoras(options.prompt).loras) references.push({ file: await findLora(name, loaded.folder), scale });
+  const { entries, reports } = await loadStack(loaded, references, context.signal);
+  const stack = await loaded.engine.setStack(entries, context.signal);
+  const warnings = [...stack.warnings, ...reports.flatMap((report) => report.warnings)];
   for (const warning of warnings) context.log("warn", warning);
-  return {
-    images: files,
-    seed: String(seed),
-    sigmas: result.sigmas,
-    timings: {
-      load: loadTime,
-      stack: stackTime,
-      encode: result.timings.encode,
-      step: result.timings.step,
-      decode: result.timings.decode,
-      total: performance.now() - started,
-    },
-    loras: reports,
-    warnings,
-  };
+  return { loras: reports, warnings, time: performance.now() - started };
 }
 
 async function loadStack(loaded: LoadedBundle, references: readonly LoraReference[], signal: AbortSignal | undefined) {
@@ -111,7 +116,12 @@ async function readNoise(path: string): Promise<Tensor> {
         `${path} has no tensor "latents". --latents takes unit-variance noise [B, C, h, w] under that name.`,
       );
     }
-    return { dims: file.entry("latents").shape, data: await file.readFloat32("latents") };
+    const data = await file.readFloat32("latents");
+    const { nan, inf } = findNonFinite(data);
+    if (nan + inf > 0) {
+      throw new UserError("option.invalid", `${path}: the latents hold ${nan} NaN and ${inf} infinite values. Write them again.`);
+    }
+    return { dims: file.entry("latents").shape, data };
   } finally {
     await file.close();
   }
@@ -122,15 +132,8 @@ async function writeLatents(path: string, { dims, data }: Tensor, signal: AbortS
   await writeSafetensors(path, [{ name: "latents", dtype: "F32", shape: dims, chunks: () => [bytes] }], {}, { signal });
 }
 
-interface Chosen {
-  readonly seed: bigint;
-  readonly width: number;
-  readonly height: number;
-  readonly references: readonly LoraReference[];
-}
-
 /** The text that is kept in the PNG: LoRAs that came by option are written into the prompt, so that it alone gives the picture again. */
-function describeParameters(options: GenerateOptions, { bundle }: LoadedBundle, { seed, width, height }: Chosen): string {
+function describeParameters(options: GenerateOptions, { bundle }: LoadedBundle, { seed, width, height }: ImageRequest): string {
   const tags = options.lora.map(({ file, scale }) => `<lora:${loraName(file)}:${scale}>`);
   return formatParameters({
     prompt: [options.prompt, ...tags].join(" ").trim(),

@@ -1,8 +1,30 @@
 import type { EngineBundle } from "../formats/engine-bundle.ts";
 import type { ProfileAxis } from "../formats/engine-profile.ts";
 import { UserError } from "../formats/errors.ts";
+import type { OpenedBundle } from "./engine-cache.ts";
 
 const PIXELS_PER_LATENT = 8;
+const LATENT_CHANNELS = 4;
+
+/** Throws "bundle.invalid" where the engine lacks a component that making images needs, or makes images from more than a prompt. */
+export function checkComponents({ bundle, configuration }: OpenedBundle, { image }: { readonly image?: string | undefined }): void {
+  const encoders = configuration.textEncoders.map(({ component }) => component);
+  const needed = ["unet", "vae_decoder", ...encoders, ...(image === undefined ? [] : ["vae_encoder"])];
+  const missing = needed.filter((each) => !bundle.components.some(({ component }) => component === each));
+  if (missing.length > 0) {
+    throw new UserError(
+      "bundle.invalid",
+      `The engine "${bundle.name}" has no ${missing.join(" and no ")}, which making images needs. Export the checkpoint again with all components.`,
+    );
+  }
+  const channels = configuration.unet?.inChannels ?? LATENT_CHANNELS;
+  if (channels !== LATENT_CHANNELS) {
+    throw new UserError(
+      "bundle.invalid",
+      `The engine "${bundle.name}" is one for inpainting (${channels} input channels): it needs a mask, which cannot be given. Use another checkpoint.`,
+    );
+  }
+}
 
 export interface ImageSize {
   readonly width: number;

@@ -7,18 +7,36 @@ import { elementCount } from "../formats/tensor.ts";
 import type { JobContext } from "./context.ts";
 import { describeFile } from "./describe.ts";
 import type { InspectOptions } from "./options.ts";
-import type { FileSummary, InspectResult } from "./results.ts";
+import type { FileSummary, InspectResult, LayerStatistics } from "./results.ts";
+import { deltaStatistics, loraStatistics } from "./statistics.ts";
+import { stageProgress } from "./timing.ts";
 import { UserError } from "../formats/errors.ts";
 
-/** The header of a checkpoint, LoRA, delta or engine bundle: what it is, its metadata, its tensors. No values are read. */
-export async function inspectFile({ file }: InspectOptions, _context: JobContext): Promise<InspectResult> {
+/**
+ * The header of a checkpoint, LoRA, delta or engine bundle: what it is, its metadata, its tensors; of LoRAs and deltas also what
+ * each layer changes. Of checkpoints and bundles no values are read.
+ */
+export async function inspectFile({ file }: InspectOptions, context: JobContext): Promise<InspectResult> {
   const found = await stat(file).catch(() => undefined);
   if (!found) throw new UserError("file.missing", `${file} does not exist.`);
   const summary = await describeFile(file);
   if (found.isDirectory()) return summary.kind === "engine bundle" ? inspectBundle(file, summary) : inspectFolder(file, summary);
   const opened = await SafetensorsFile.open(file);
   await opened.close();
-  return assemble(file, summary, [opened]);
+  const result = assemble(file, summary, [opened]);
+  if (summary.kind !== "lora" && summary.kind !== "delta") return result;
+  const onProgress = stageProgress(context, "reading the layers");
+  const read = summary.kind === "lora" ? loraStatistics : deltaStatistics;
+  const statistics = await read(file, { signal: context.signal, onProgress });
+  return { ...result, statistics, notes: [...result.notes, ...nonFiniteNotes(statistics)] };
+}
+
+function nonFiniteNotes(statistics: readonly LayerStatistics[]): string[] {
+  const bad = statistics.filter(({ nan, infinite }) => nan + infinite > 0);
+  const shown = bad.slice(0, 3).map(({ name, nan, infinite }) => `${name} (${nan} NaN, ${infinite} infinite)`);
+  return bad.length === 0
+    ? []
+    : [`${bad.length} layers have values that are no finite numbers: ${shown.join(", ")}${bad.length > 3 ? ", …" : ""}`];
 }
 
 /** The safetensors files of a bundle, under the description that engine.json gives. */

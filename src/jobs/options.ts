@@ -44,7 +44,7 @@ export const scheduleSchema = z.enum([
 /** min, opt, max of one dynamic axis. */
 const rangeSchema = z
   .tuple([z.int().positive(), z.int().positive(), z.int().positive()])
-  .refine(([min, opt, max]) => min <= opt && opt <= max, "must be min,opt,max in rising order");
+  .refine(([min, opt, max]) => min <= opt && opt <= max, "min,opt,max in rising order");
 
 export const exportOptionsSchema = z.strictObject({
   checkpoint: z.string().min(1),

@@ -1,5 +1,7 @@
-import { stat } from "node:fs/promises";
-import { join, parse, resolve } from "node:path";
+import { constants } from "node:fs";
+import { access, stat } from "node:fs/promises";
+import { dirname, join, parse, resolve } from "node:path";
+import { writeError } from "../formats/atomic-file.ts";
 import { UserError } from "../formats/errors.ts";
 
 const DEFAULT_IMAGE = "out.png";
@@ -9,16 +11,32 @@ const DEFAULT_IMAGE = "out.png";
  * taken is an error; the default name is counted up instead. Asked before anything is computed.
  */
 export async function chooseImageFiles(output: string | undefined, count: number, overwrite: boolean): Promise<string[]> {
-  if (output === undefined) return freeNames(count);
+  if (output === undefined) {
+    await requireWritableFolder(resolve(DEFAULT_IMAGE));
+    return freeNames(count);
+  }
   if (!/\.png$/i.test(output))
     throw new UserError("option.invalid", `${output}: pictures are written as PNG. Give a name that ends in .png.`);
   const { dir, name, ext } = parse(resolve(output));
   const paths = count === 1 ? [resolve(output)] : Array.from({ length: count }, (_, index) => join(dir, `${name}-${index + 1}${ext}`));
-  const taken = await firstTaken(paths);
-  if (taken !== undefined && !overwrite) {
-    throw new UserError("file.exists", `${taken} exists already. Choose another name, or allow it to be overwritten with --overwrite.`);
-  }
+  for (const path of paths) await checkOutputFile(path, overwrite);
   return paths;
+}
+
+/** Asks before anything is computed whether a file can be written: "file.exists", or "file.unwritable" where there is no folder for it. */
+export async function checkOutputFile(path: string, overwrite: boolean): Promise<void> {
+  const found = await stat(path).catch(() => undefined);
+  if (found?.isDirectory()) throw new UserError("file.unwritable", `${path} is a folder. Give the name of a file.`);
+  if (found && !overwrite) {
+    throw new UserError("file.exists", `${path} exists already. Choose another name, or allow it to be overwritten with --overwrite.`);
+  }
+  await requireWritableFolder(path);
+}
+
+async function requireWritableFolder(file: string): Promise<void> {
+  await access(dirname(file), constants.W_OK).catch((error: unknown) => {
+    throw writeError(file, error);
+  });
 }
 
 async function freeNames(count: number): Promise<string[]> {
@@ -29,11 +47,6 @@ async function freeNames(count: number): Promise<string[]> {
     if (!(await exists(path))) paths.push(path);
   }
   return paths;
-}
-
-async function firstTaken(paths: readonly string[]): Promise<string | undefined> {
-  for (const path of paths) if (await exists(path)) return path;
-  return undefined;
 }
 
 async function exists(path: string): Promise<boolean> {

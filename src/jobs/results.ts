@@ -44,6 +44,19 @@ export interface GenerateResult {
   readonly warnings: readonly string[];
 }
 
+/** What one module of a LoRA, or one weight's change in a delta, does. */
+export interface LayerStatistics {
+  readonly name: string;
+  readonly kind: string;
+  readonly rank?: number;
+  readonly alpha?: number;
+  /** Frobenius norm of the change at scale 1; absent where the file alone does not give it. */
+  readonly norm?: number;
+  /** Values that are NaN and infinite ones. */
+  readonly nan: number;
+  readonly infinite: number;
+}
+
 export interface InspectResult {
   readonly file: string;
   readonly kind: "checkpoint" | "lora" | "delta" | "engine bundle" | "safetensors";
@@ -54,6 +67,8 @@ export interface InspectResult {
   /** Parameters by dtype and in all. */
   readonly parameters: { readonly total: number; readonly byDtype: Readonly<Record<string, number>> };
   readonly notes: readonly string[];
+  /** Of LoRAs and deltas. */
+  readonly statistics?: readonly LayerStatistics[];
 }
 
 export interface BenchResult {

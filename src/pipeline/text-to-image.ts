@@ -39,6 +39,8 @@ export interface ImageRequest {
   readonly noise?: Tensor;
   /** img2img: the picture, already of the request's size, and how much of it is replaced (over 0 up to 1). */
   readonly image?: { readonly picture: RgbImage; readonly strength: number };
+  /** How many tokens of context the engine takes. */
+  readonly tokenRange?: { readonly min: number; readonly max: number } | undefined;
   readonly signal?: AbortSignal | undefined;
   onStep?(step: number, steps: number, denoised: Float32Array): void;
 }
@@ -66,12 +68,13 @@ export async function generateImages(model: Model, request: ImageRequest): Promi
   const { signal } = request;
   const started = performance.now();
   const conditioning = await encode(model, request);
+  checkTokens(conditioning, request);
   throwIfCancelled(signal);
   const encoded = performance.now();
   const { latents, sigmas, stepTimes } = await sampleLatents(model, request, conditioning, vae);
   throwIfCancelled(signal);
   const sampled = performance.now();
-  const images = await decodeLatents(model.engine, latents, vae);
+  const images = await decodeLatents(model.engine, latents, vae, signal);
   return {
     images,
     latents,
@@ -98,6 +101,16 @@ function encode({ engine, architecture, configuration }: Model, request: ImageRe
   }));
   const { positive, negative, batch, cfg } = request;
   return encodePrompts({ positive, batch, ...(cfg !== 1 && { negative }) }, encoders, architecture);
+}
+
+function checkTokens({ context }: TextConditioning, { tokenRange }: ImageRequest): void {
+  const tokens = context.dims[1]!;
+  if (!tokenRange || (tokens >= tokenRange.min && tokens <= tokenRange.max)) return;
+  throw new UserError(
+    "option.invalid",
+    `The prompts fill ${tokens} tokens; the engine takes from ${tokenRange.min} to ${tokenRange.max}. ` +
+      "Change their length, or export the checkpoint again with --context for more.",
+  );
 }
 
 async function sampleLatents(model: Model, request: ImageRequest, conditioning: TextConditioning, vae: VaeConfiguration) {
@@ -190,11 +203,12 @@ async function encodeImage(engine: Engine, picture: RgbImage, batch: number, vae
 }
 
 /** Turns latents [B, C, h, w] into pictures, one at a time: the decoder's memory grows with what it decodes at once. */
-export async function decodeLatents(engine: Engine, latents: Tensor, vae: VaeConfiguration): Promise<RgbImage[]> {
+export async function decodeLatents(engine: Engine, latents: Tensor, vae: VaeConfiguration, signal?: AbortSignal): Promise<RgbImage[]> {
   const [batch, ...rest] = latents.dims as [number, ...number[]];
   const size = elementCount(rest);
   const images: RgbImage[] = [];
   for (let i = 0; i < batch; i++) {
+    throwIfCancelled(signal);
     const one = { dims: [1, ...rest], data: latents.data.subarray(i * size, (i + 1) * size) };
     const { image } = await engine.run("vae_decoder", { latents: decoderInput(one, vae) });
     images.push(...imagesFromTensor(image!));

@@ -51,8 +51,7 @@ export async function buildForOnnxRuntime(request: BuildRequest): Promise<BuiltB
 
 async function placeWeights(weights: readonly Weight[], { precision, folder, signal, onProgress }: BuildRequest): Promise<WeightFiles> {
   if (precision === undefined || isStoredAs(weights, precision)) {
-    onProgress("linking weights", 0);
-    return linkWeights(weights, folder, signal);
+    return linkWeights(weights, folder, { signal, onProgress: (done, total) => onProgress("linking weights", done / total) });
   }
   return convertWeights(weights, precision, folder, {
     signal,

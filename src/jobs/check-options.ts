@@ -1,0 +1,60 @@
+import type { z } from "zod";
+import { UserError } from "../formats/errors.ts";
+
+/** Checks a job's options. Throws "option.invalid" with a sentence that names the option as the command line writes it. */
+export function checkOptions<Schema extends z.ZodType>(schema: Schema, options: unknown): z.output<Schema> {
+  const parsed = schema.safeParse(options);
+  if (parsed.success) return parsed.data;
+  throw new UserError("option.invalid", describeIssue(parsed.error.issues[0]!, options));
+}
+
+type Issue = z.core.$ZodIssue;
+
+function describeIssue(issue: Issue, options: unknown): string {
+  if (issue.code === "unrecognized_keys") return `There is no option ${issue.keys.map(optionName).join(", ")}. Leave it out.`;
+  const [key] = issue.path;
+  if (key === undefined) return "The options are not an object.";
+  const value = issue.path.reduce<unknown>((object, step) => (object as Record<PropertyKey, unknown> | undefined)?.[step], options);
+  const name = optionName(String(key));
+  return value === undefined ? `${name} is missing. Give it.` : `${name} ${shown(value)}: it must be ${wanted(issue)}.`;
+}
+
+/** "cfgRescale" -> "--cfg-rescale" */
+function optionName(key: string): string {
+  return `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+}
+
+function shown(value: unknown): string {
+  const text = typeof value === "string" && value !== "" ? value : JSON.stringify(value);
+  return text.length > 60 ? `${text.slice(0, 60)}…` : text;
+}
+
+const TYPES: Readonly<Record<string, string>> = {
+  int: "a whole number",
+  number: "a number",
+  string: "text",
+  boolean: "true or false",
+  array: "a list",
+  tuple: "min,opt,max",
+  object: "an object",
+};
+
+function wanted(issue: Issue): string {
+  switch (issue.code) {
+    case "invalid_value":
+      return `one of ${issue.values.map(String).join(", ")}`;
+    case "invalid_type":
+      return TYPES[issue.expected] ?? issue.expected;
+    case "too_small":
+      return issue.origin === "string" || issue.origin === "array"
+        ? "not empty"
+        : `${issue.inclusive ? "at least" : "more than"} ${issue.minimum}`;
+    case "too_big":
+      return issue.origin === "array" ? "min,opt,max" : `${issue.inclusive ? "at most" : "less than"} ${issue.maximum}`;
+    case "invalid_format":
+    case "invalid_union":
+      return "a whole number";
+    default:
+      return issue.message;
+  }
+}
