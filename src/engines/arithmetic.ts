@@ -1,4 +1,5 @@
 import type { WeightArithmetic } from "../lora/merge.ts";
+import { StackArithmetic } from "../lora/stack-arithmetic.ts";
 import { OnnxRuntimeArithmetic } from "../lora/onnxruntime-arithmetic.ts";
 import { CryptoHasher } from "./crypto-hasher.ts";
 import { loadNativeAddon } from "./native-addon.ts";
@@ -12,7 +13,7 @@ import type { WeightHasher } from "./weight-hashes.ts";
  */
 export function chooseArithmetic(): WeightArithmetic {
   const { addon } = loadNativeAddon();
-  return addon ? new NativeArithmetic(addon) : new OnnxRuntimeArithmetic();
+  return new StackArithmetic(addon ? new NativeArithmetic(addon) : new OnnxRuntimeArithmetic());
 }
 
 /** What hashes weights on this machine: the native add-on, or Node's crypto. For the worker and the command line only. */

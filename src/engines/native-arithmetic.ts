@@ -1,13 +1,13 @@
 import { availableParallelism } from "node:os";
 import { cancelled, throwIfCancelled } from "../formats/errors.ts";
-import type { MergeJob, WeightArithmetic } from "../lora/merge.ts";
+import type { LinearArithmetic, MergeJob } from "../lora/merge.ts";
 import type { NativeAddon, NativeBuffer, NativeMergeJob } from "./native-addon.ts";
 
 /** Beyond this many threads memory is the limit, not arithmetic. */
 const MOST_THREADS = 16;
 
 /** The merge in the native add-on: all jobs in one call, each weight read once and written once (native/weight_merge.h). */
-export class NativeArithmetic implements WeightArithmetic {
+export class NativeArithmetic implements LinearArithmetic {
   readonly #addon: NativeAddon;
   readonly #threads: number;
 

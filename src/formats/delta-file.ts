@@ -15,9 +15,12 @@ export type StoredChange =
   | { readonly kind: "fullWeights"; readonly values: TensorEntry }
   | { readonly kind: "factors"; readonly factors: ReadonlyMap<string, TensorEntry> };
 
-/** The factor names in use; anything else after the last dot belongs to the initializer's own name ("….weight"). */
+/**
+ * The factor names in use; anything else after the last dot belongs to the initializer's own name ("….weight"). Where a weight has
+ * several updates, or one of some of its rows, "part_0." and "rows_0_768." stand before the names.
+ */
 const FACTOR =
-  /^(.+)\.(lora_up|lora_down|lora_mid|hada_w[12]_[ab]|hada_t[12]|lokr_w[12](?:_[ab])?|lokr_t[12]|dora_scale|oft_blocks|oft_diag|rescale|alpha)$/s;
+  /^(.+?)\.((?:part_\d+\.)?(?:rows_\d+_\d+\.)?(?:lora_up|lora_down|lora_mid|hada_w[12]_[ab]|hada_t[12]|lokr_w[12](?:_[ab])?|lokr_t2|dora_scale|lora_magnitude_vector|oft_blocks|oft_diag|rescale|oft_R|cayley_neumann_terms|coft_eps|boft_R|boft_s|ia3_weight|ia3_l|on_input|a1|a2|b1|b2|diff|set_weight|alpha))$/s;
 
 /** How LoRA files of kohya's and PEFT's families name their factors; a delta never does. */
 const LORA_TENSOR = /\.lora_(?:up|down)\.weight$|\.lora_(?:A|B)(?:\.\w+)?\.weight$|\.lora\.(?:up|down)\.weight$/;

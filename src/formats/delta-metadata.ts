@@ -15,6 +15,10 @@ export interface DeltaMetadata {
   readonly loraStrength: number;
   /** SHA-256 of the LoRA's file, by which a delta that was made before is known again. */
   readonly loraHash?: string;
+  /** What kinds of update the LoRA has: "LoRA", "DoRA", "LoHa", … */
+  readonly kinds?: readonly string[];
+  /** Whether changes were computed and stored themselves, instead of their factors. */
+  readonly dense?: boolean;
 }
 
 const KEYS = {
@@ -32,6 +36,8 @@ export function formatDeltaMetadata(metadata: DeltaMetadata, changes: number): R
     ...(Object.fromEntries(texts) as Record<string, string>),
     lora_strength: String(metadata.loraStrength),
     ...(metadata.loraHash !== undefined && { lora_hash: metadata.loraHash }),
+    ...(metadata.kinds && metadata.kinds.length > 0 && { kinds: metadata.kinds.join(", ") }),
+    ...(metadata.dense && { dense: "true" }),
     num_deltas: String(changes),
   };
 }
@@ -57,6 +63,8 @@ export function parseDeltaMetadata(path: string, metadata: ReadonlyMap<string, s
     loraFile: text(KEYS.loraFile),
     loraStrength: number("lora_strength"),
     ...(metadata.has("lora_hash") && { loraHash: text("lora_hash") }),
+    ...(metadata.has("kinds") && { kinds: text("kinds").split(", ") }),
+    ...(metadata.get("dense") === "true" && { dense: true }),
   };
   const promised = number("num_deltas");
   if (promised !== changes) throw invalidDelta(path, `it should change ${promised} weights, but ${changes} are in it`);

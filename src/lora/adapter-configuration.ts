@@ -3,19 +3,35 @@ import { basename, dirname, join } from "node:path";
 import { z } from "zod";
 import { readJsonFile } from "../formats/json-file.ts";
 
-/** The members of PEFT's LoraConfig that the arithmetic depends on. */
+/** The members of PEFT's configurations (LoraConfig, LoHaConfig, OFTConfig, …) that the arithmetic depends on. */
 const configurationSchema = z.looseObject({
+  r: z.number().nullish(),
+  rank_pattern: z.record(z.string(), z.number()).nullish(),
   lora_alpha: z.number().nullish(),
+  /** LoHaConfig's and LoKrConfig's name for it. */
+  alpha: z.number().nullish(),
   alpha_pattern: z.record(z.string(), z.number()).nullish(),
   use_rslora: z.boolean().nullish(),
+  feedforward_modules: z.union([z.string(), z.array(z.string())]).nullish(),
+  use_cayley_neumann: z.boolean().nullish(),
+  num_cayley_neumann_terms: z.number().nullish(),
+  coft: z.boolean().nullish(),
+  eps: z.number().nullish(),
 });
 
 type Configuration = z.infer<typeof configurationSchema>;
 
-/** How a module's update is scaled, as an adapter's configuration says. */
-export interface AdapterScaling {
+/** How a module's update is computed, as an adapter's configuration says. */
+export interface AdapterSettings {
   readonly alpha?: number;
+  readonly rank?: number;
   readonly rankStabilized: boolean;
+  /** Whether (IA)³ scales the module's input instead of its output. */
+  readonly feedforward?: boolean;
+  /** Terms of OFT's approximation of Cayley's transform; 0 where it is computed in full. */
+  readonly cayleyNeumannTerms?: number;
+  /** The largest norm of an OFT block, of constrained OFT. */
+  readonly coftEps?: number;
 }
 
 /** Components whose configurations diffusers keeps in one object, each key behind the component's name and a dot. */
@@ -69,18 +85,42 @@ export class AdapterConfiguration {
     return byPrefix.size === 0 ? undefined : new AdapterConfiguration(byPrefix);
   }
 
-  /** The scaling of a module. Patterns name a module, or the end of its path after a dot, as PEFT matches them. */
-  scaling(module: string): AdapterScaling {
+  /** The settings of a module. Patterns name a module, or the end of its path after a dot, as PEFT matches them. */
+  settings(module: string): AdapterSettings {
     for (const [prefix, configuration] of this.#byPrefix) {
       if (!module.startsWith(prefix)) continue;
       const path = module.slice(prefix.length);
-      const patterns = Object.entries(configuration.alpha_pattern ?? {});
-      const own = patterns.find(([pattern]) => path === pattern || path.endsWith(`.${pattern}`));
-      const alpha = own?.[1] ?? configuration.lora_alpha ?? undefined;
-      return { rankStabilized: configuration.use_rslora ?? false, ...(alpha === undefined ? {} : { alpha }) };
+      const { alpha_pattern: alphas, rank_pattern: ranks, feedforward_modules: feedforward } = configuration;
+      return definedOnly({
+        rankStabilized: configuration.use_rslora ?? false,
+        alpha: patternValue(alphas, path) ?? configuration.lora_alpha ?? configuration.alpha,
+        rank: patternValue(ranks, path) ?? configuration.r,
+        feedforward: Array.isArray(feedforward) ? feedforward.some((name) => path === name || path.endsWith(`.${name}`)) : undefined,
+        cayleyNeumannTerms: cayleyTerms(configuration),
+        coftEps: configuration.coft === true ? (configuration.eps ?? DEFAULT_COFT_EPS) : undefined,
+      });
     }
     return { rankStabilized: false };
   }
+}
+
+/** OFTConfig's defaults. */
+const DEFAULT_COFT_EPS = 6e-5;
+const DEFAULT_CAYLEY_TERMS = 5;
+
+function cayleyTerms({ use_cayley_neumann: used, num_cayley_neumann_terms: terms }: Configuration): number | undefined {
+  if (used === false) return 0;
+  return used === true ? (terms ?? DEFAULT_CAYLEY_TERMS) : undefined;
+}
+
+function patternValue(patterns: Readonly<Record<string, number>> | null | undefined, path: string): number | undefined {
+  return Object.entries(patterns ?? {}).find(([pattern]) => path === pattern || path.endsWith(`.${pattern}`))?.[1];
+}
+
+function definedOnly(settings: { [Key in keyof AdapterSettings]: AdapterSettings[Key] | null | undefined }): AdapterSettings {
+  return Object.fromEntries(
+    Object.entries(settings).filter(([, value]) => value !== undefined && value !== null),
+  ) as unknown as AdapterSettings;
 }
 
 function parseJson(text: string): object | undefined {

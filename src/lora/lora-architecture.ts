@@ -43,9 +43,10 @@ export function detectLoraArchitecture(updates: readonly LoraUpdate[]): LoraArch
   for (const [pattern, label, architecture] of TRANSFORMER_FAMILIES) {
     if (names.some((name) => pattern.test(name))) return { label, ...(architecture === undefined ? {} : { architecture }) };
   }
-  const crossAttention = names.findIndex((name) => UNET_BLOCK.test(name) && CROSS_ATTENTION_INPUT.test(name));
-  if (crossAttention >= 0) {
-    const contextWidth = updates[crossAttention]!.down.shape[1]!;
+  const contextWidth = updates.find(
+    ({ inputs }, index) => inputs !== undefined && UNET_BLOCK.test(names[index]!) && CROSS_ATTENTION_INPUT.test(names[index]!),
+  )?.inputs;
+  if (contextWidth !== undefined) {
     const architecture = UNET_BY_CONTEXT.get(contextWidth);
     return architecture === undefined
       ? { label: "a UNet of another size", contextWidth }

@@ -2,15 +2,13 @@ import { UserError } from "../formats/errors.ts";
 import { isNumericDtype } from "../formats/numbers.ts";
 import { SafetensorsFile, type TensorEntry } from "../formats/safetensors.ts";
 import { AdapterConfiguration } from "./adapter-configuration.ts";
-import { parseLoraKey, type LoraFormat, type LoraKey } from "./lora-keys.ts";
-import { lowRankUpdate } from "./low-rank.ts";
+import { findIa3Modules, parseLoraKey, type LoraFormat, type LoraKey } from "./lora-keys.ts";
+import { moduleUpdates } from "./module-updates.ts";
 import type { Finding, LoraUpdate } from "./update.ts";
 
-/** The tensors of one module, by role. */
+/** The tensors of one module, by their published names. */
 interface ModuleTensors {
-  up?: TensorEntry;
-  down?: TensorEntry;
-  alpha?: TensorEntry;
+  readonly factors: Map<string, TensorEntry>;
   adapter?: string;
   /** The kind of update that is not applied here, where the module has tensors of one. */
   foreign?: string;
@@ -25,8 +23,8 @@ interface FileContents {
 
 /**
  * A LoRA file opened for reading: its modules are known, factors are read on demand. Formats: kohya
- * (https://github.com/kohya-ss/sd-scripts, networks/lora.py), PEFT (https://github.com/huggingface/peft) and diffusers
- * (`save_lora_weights`, past and present).
+ * (https://github.com/kohya-ss/sd-scripts, networks/lora.py and oft.py), LyCORIS (https://github.com/KohakuBlueleaf/LyCORIS),
+ * OneTrainer, PEFT (https://github.com/huggingface/peft) and diffusers (`save_lora_weights`, past and present).
  */
 export class LoraFile {
   readonly path: string;
@@ -80,17 +78,18 @@ export class LoraFile {
 
 function groupTensors(file: SafetensorsFile): FileContents {
   const contents: FileContents = { modules: new Map(), formats: new Set(), unused: [], suspicious: [] };
+  const ia3Modules = findIa3Modules(file.tensors.keys());
   for (const entry of file.tensors.values()) {
-    const key = parseLoraKey(entry.name);
+    const key = parseLoraKey(entry.name, ia3Modules);
     if (!key) {
       contents.unused.push({ name: entry.name, reason: "it is not a key of any LoRA format known here" });
       continue;
     }
     let tensors = contents.modules.get(key.module);
-    if (!tensors) contents.modules.set(key.module, (tensors = {}));
+    if (!tensors) contents.modules.set(key.module, (tensors = { factors: new Map() }));
     const reason = addTensor(tensors, key, entry);
     if (reason !== undefined) contents.suspicious.push({ name: entry.name, reason });
-    else if (key.role === "up" || key.role === "down") contents.formats.add(key.format);
+    else if (key.role === "factor" && key.factor !== "alpha") contents.formats.add(key.format);
   }
   return contents;
 }
@@ -101,16 +100,14 @@ function addTensor(tensors: ModuleTensors, key: LoraKey, entry: TensorEntry): st
     tensors.foreign = key.kind;
     return undefined;
   }
-  if (key.role === "alpha") {
-    tensors.alpha = entry;
-    return undefined;
+  if (key.factor !== "alpha") {
+    const adapter = key.adapter ?? "";
+    tensors.adapter ??= adapter;
+    if (tensors.adapter !== adapter) return `the file holds several adapters; of this module only "${tensors.adapter}" is used`;
   }
-  const adapter = key.adapter ?? "";
-  tensors.adapter ??= adapter;
-  if (tensors.adapter !== adapter) return `the file holds several adapters; of this module only "${tensors.adapter}" is used`;
-  const same = tensors[key.role];
-  if (same) return `the module's ${key.role} factor is in the file already as "${same.name}", which is used`;
-  tensors[key.role] = entry;
+  const same = tensors.factors.get(key.factor);
+  if (same) return `the module's ${key.factor} is in the file already as "${same.name}", which is used`;
+  tensors.factors.set(key.factor, entry);
   return undefined;
 }
 
@@ -118,23 +115,28 @@ async function readUpdates(file: SafetensorsFile, contents: FileContents): Promi
   const { modules, unused, suspicious } = contents;
   const configuration = await AdapterConfiguration.of(file.path, file.metadata, (name, reason) => suspicious.push({ name, reason }));
   const updates: LoraUpdate[] = [];
+  const isKohyaOft = file.metadata.get("ss_network_module") === "networks.oft";
   let withoutAlpha = 0;
-  for (const [module, tensors] of modules) {
-    if (tensors.foreign !== undefined) {
-      unused.push({ name: module, reason: `${tensors.foreign} is not supported` });
+  for (const [module, { factors, foreign }] of modules) {
+    if (foreign !== undefined) {
+      unused.push({ name: module, reason: `${foreign} is not supported` });
       continue;
     }
-    if (!tensors.up && !tensors.down) {
-      unused.push({ name: module, reason: "it has an alpha but no factors" });
-      continue;
-    }
-    const configured = configuration?.scaling(module) ?? { rankStabilized: false };
-    const scaling = tensors.alpha ? { ...configured, alpha: await readAlpha(file, tensors.alpha) } : configured;
-    const update = lowRankUpdate(module, { up: tensors.up, down: tensors.down, ...scaling });
-    if (typeof update === "string") unused.push({ name: module, reason: update });
-    else updates.push(update);
-    if (scaling.alpha === undefined) withoutAlpha++;
-    else if (scaling.alpha === 0) suspicious.push({ name: module, reason: "its alpha is 0, so it changes nothing" });
+    const settings = configuration?.settings(module) ?? { rankStabilized: false };
+    const [alpha, onInput] = [await readNumber(file, factors.get("alpha")), await readNumber(file, factors.get("on_input"))];
+    const found = moduleUpdates({
+      module,
+      factors,
+      settings,
+      isKohyaOft,
+      ...(alpha === undefined ? {} : { alpha }),
+      ...(onInput === undefined ? {} : { onInput }),
+    });
+    updates.push(...found.updates);
+    for (const reason of found.problems) unused.push({ name: module, reason });
+    const isLora = found.updates.some(({ kind }) => kind === "lowRank");
+    if (isLora && alpha === undefined && settings.alpha === undefined) withoutAlpha++;
+    else if (isLora && alpha === 0) suspicious.push({ name: module, reason: "its alpha is 0, so it changes nothing" });
   }
   if (withoutAlpha > 0 && contents.formats.has("kohya")) {
     suspicious.push({ name: "alpha", reason: `${withoutAlpha} modules have no alpha; alpha = rank is taken, as other programs do` });
@@ -142,10 +144,11 @@ async function readUpdates(file: SafetensorsFile, contents: FileContents): Promi
   return updates;
 }
 
-/** A module's alpha; NaN where the tensor is not one number. */
-async function readAlpha(file: SafetensorsFile, { name, dtype, shape }: TensorEntry): Promise<number> {
-  const isOne = shape.every((size) => size === 1);
-  return isOne && isNumericDtype(dtype) ? (await file.readFloat32(name))[0]! : NaN;
+/** A tensor that is one number; NaN where it is not. */
+async function readNumber(file: SafetensorsFile, entry: TensorEntry | undefined): Promise<number | undefined> {
+  if (!entry) return undefined;
+  const isOne = entry.shape.every((size) => size === 1);
+  return isOne && isNumericDtype(entry.dtype) ? (await file.readFloat32(entry.name))[0]! : NaN;
 }
 
 function noUpdates({ path, metadata, tensors }: SafetensorsFile, { modules, unused }: FileContents): UserError {
@@ -153,10 +156,7 @@ function noUpdates({ path, metadata, tensors }: SafetensorsFile, { modules, unus
   const kinds = new Set(Array.from(modules.values(), ({ foreign }) => foreign).filter((kind) => kind !== undefined));
   if (kinds.size > 0) {
     const names = Array.from(kinds).join(", ");
-    return new UserError(
-      "lora.unsupported",
-      `${path} holds ${names}, which cannot be applied yet. LoRAs of kohya, PEFT and diffusers can.`,
-    );
+    return new UserError("lora.unsupported", `${path} holds ${names}, which cannot be applied. Use a LoRA of another kind.`);
   }
   const [first] = unused;
   if (modules.size > 0 && first) {

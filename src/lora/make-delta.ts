@@ -1,17 +1,21 @@
 import { basename } from "node:path";
-import { writeDeltaFile, type ChangeSource, type ChangeTensor } from "../formats/delta-writer.ts";
+import { writeDeltaFile, type ChangeSource } from "../formats/delta-writer.ts";
 import { throwIfCancelled, UserError } from "../formats/errors.ts";
-import { fromFloat32, type WeightDtype } from "../formats/numbers.ts";
+import type { TensorEntry } from "../formats/safetensors.ts";
+import { elementCount } from "../formats/tensor.ts";
 import { ARCHITECTURE_LABEL } from "../models/architecture.ts";
 import type { BaseDescription } from "./base.ts";
-import type { Delta } from "./delta.ts";
+import type { Delta, WeightChange } from "./delta.ts";
 import { largestMagnitude, scalesExactly } from "./factor-values.ts";
+import { isDecomposed } from "./kinds/kinds.ts";
 import { refuseOtherArchitecture } from "./lora-architecture.ts";
 import type { LoraFile } from "./lora-file.ts";
 import { matchUpdates, type MatchedUpdate, type UnmatchedModule } from "./match-updates.ts";
-import type { WeightArithmetic } from "./merge.ts";
-import { PreparedWeight, type WeightPart } from "./prepared-weight.ts";
-import type { Finding } from "./update.ts";
+import { matrixSize, type WeightArithmetic } from "./merge.ts";
+import { lazyTensor, prepareWeight, type PreparedWeight, type WeightPart } from "./prepared-weight.ts";
+import type { BaseReader } from "./read-delta.ts";
+import { isLinearChange } from "./stack-arithmetic.ts";
+import { entriesOf, factorShapes, type Finding, type LoraUpdate } from "./update.ts";
 
 /** What became of a LoRA's modules; all names are the file's own. */
 export interface DeltaReport {
@@ -54,7 +58,7 @@ export async function prepareDelta(
   const matches = matchUpdates(lora, base);
   const unmatched = [...matches.unmatched];
   const suspicious = [...lora.suspicious, ...matches.suspicious];
-  const matched: string[] = [];
+  const matched = new Set<string>();
   const zero: string[] = [];
   const partsOf = new Map<MatchedUpdate["weight"], WeightPart[]>();
   for (const [index, match] of matches.matched.entries()) {
@@ -65,30 +69,43 @@ export async function prepareDelta(
       unmatched.push({ name: module, reason: part });
       suspicious.push({ name: module, reason: part });
     } else {
-      matched.push(module);
+      matched.add(module);
       if (part) partsOf.set(match.weight, [...(partsOf.get(match.weight) ?? []), part]);
-      else if (match.update.scale !== 0) zero.push(module);
+      else if (match.update.alpha !== 0) zero.push(module);
     }
     onProgress?.((index + 1) / matches.matched.length);
   }
   if (zero[0] !== undefined) suspicious.push({ name: zero[0], reason: zeroReason(zero.length) });
-  if (partsOf.size === 0) throw noChange(lora, base, matched, unmatched);
-  const weights = Array.from(partsOf, ([{ name, shape }, parts]) => new PreparedWeight(name, shape, parts));
-  return { lora, base, strength, report: { matched, unmatched, suspicious }, weights };
+  if (partsOf.size === 0) throw noChange(lora, base, [...matched], unmatched);
+  const weights = Array.from(partsOf, ([{ name, shape }, parts]) => prepareWeight(name, shape, parts, strength));
+  return { lora, base, strength, report: { matched: [...matched], unmatched, suspicious }, weights };
 }
 
 /** Reads an update's factors once: a part of a weight's change, undefined where it is no change, a string that says why not. */
-async function examine(lora: LoraFile, { update, row }: MatchedUpdate, strength: number): Promise<WeightPart | string | undefined> {
-  const up = await lora.readBytes(update.up);
-  const down = await lora.readBytes(update.down);
-  const scale = update.scale * strength;
-  const largest = { up: largestMagnitude(up, update.up.dtype), down: largestMagnitude(down, update.down.dtype) };
-  for (const factor of ["up", "down"] as const) {
-    if (!Number.isFinite(largest[factor])) return `"${update[factor].name}" has NaN or infinite values, so it is left out`;
+async function examine(lora: LoraFile, { update, rows }: MatchedUpdate, strength: number): Promise<WeightPart | string | undefined> {
+  const largest = new Map<string, number>();
+  // Of the factor that takes the scale.
+  let scaled: { readonly bytes: Uint8Array; readonly entry: TensorEntry } | undefined;
+  for (const entry of entriesOf(update)) {
+    const bytes = await lora.readBytes(entry);
+    const magnitude = largestMagnitude(bytes, entry.dtype);
+    if (!Number.isFinite(magnitude)) return `"${entry.name}" has NaN or infinite values, so it is left out`;
+    largest.set(entry.name, magnitude);
+    scaled ??= { bytes, entry };
   }
-  if (!Number.isFinite(Math.fround(largest.up * scale))) return `its scale of ${scale} is too large`;
-  if (scale === 0 || largest.up === 0 || largest.down === 0) return undefined;
-  return { update, row, scale, exact: scalesExactly(up, update.up.dtype, scale) };
+  if (update.kind === "factored") {
+    const zero = update.is.multiplied.some((name) => largest.get(update.factors.get(name)?.name ?? "") === 0);
+    const changes = !zero && update.numbers.get("alpha") !== 0;
+    return changes || isDecomposed(factorShapes(update)) || update.is.apply ? part(update, rows, 1, true) : undefined;
+  }
+  const scale = update.scale * strength;
+  if (!Number.isFinite(Math.fround(largest.get(scaled!.entry.name)! * scale))) return `its scale of ${scale} is too large`;
+  if (scale === 0 || Array.from(largest.values()).includes(0)) return undefined;
+  return part(update, rows, scale, scalesExactly(scaled!.bytes, scaled!.entry.dtype, scale));
+}
+
+function part(update: LoraUpdate, rows: MatchedUpdate["rows"], scale: number, exact: boolean): WeightPart {
+  return { update, scale, exact, ...(rows ? { rows } : {}) };
 }
 
 /** One finding for all of them: trainers leave the last text encoder layer, which no pipeline uses, at zero in many a LoRA. */
@@ -114,18 +131,21 @@ function noChange(lora: LoraFile, base: BaseDescription, matched: readonly strin
 export interface WriteDeltaOptions extends DeltaProgress {
   /** Stores the changes themselves, in fp32, instead of their factors; computed with this arithmetic. */
   readonly dense?: WeightArithmetic | undefined;
+  /** The base's values of a weight: a change that depends on them can be stored dense with them only. */
+  readonly readBase?: BaseReader | undefined;
   /** SHA-256 of the LoRA's file, to be kept in the delta's metadata. */
   readonly loraHash?: string;
 }
 
 /**
- * Writes a prepared delta (version 2, formats/delta-writer.ts), one factor in memory at a time, atomically.
+ * Writes a prepared delta (version 2, formats/delta-writer.ts), one factor in memory at a time, atomically. A dense change that is not
+ * linear in the strength is the one at the delta's own strength, exact there only.
  * Throws what `writeDeltaFile` throws.
  */
 export async function writeDelta(
   prepared: PreparedDelta,
   path: string,
-  { dense, loraHash, signal, onProgress }: WriteDeltaOptions = {},
+  { dense, readBase, loraHash, signal, onProgress }: WriteDeltaOptions = {},
 ): Promise<void> {
   const { lora, base, strength, weights } = prepared;
   const metadata = {
@@ -134,49 +154,40 @@ export async function writeDelta(
     architecture: base.architecture,
     loraFile: basename(lora.path),
     loraStrength: strength,
+    kinds: deltaKinds(prepared),
     ...(loraHash !== undefined && { loraHash }),
+    ...(dense && { dense: true }),
   };
-  const changes = weights.map((weight) => (dense ? denseSource(lora, weight, dense) : lowRankSource(lora, weight)));
+  const changes = weights.map((weight) => (dense ? denseSource(lora, weight, dense, readBase) : weight.source(lora)));
   await writeDeltaFile(path, metadata, changes, {
     signal,
     onProgress: onProgress && ((done, total) => onProgress(done / total)),
   });
 }
 
-function lowRankSource(lora: LoraFile, weight: PreparedWeight): ChangeSource {
-  const { name, rows, columns, rank, upDtype, downDtype } = weight;
-  return {
-    name,
-    kind: "lowRank",
-    up: tensor(upDtype, [rows, rank], () => weight.readUp(lora, upDtype)),
-    down: tensor(downDtype, [rank, columns], () => weight.readDown(lora, downDtype)),
-  };
+/** The kinds of update in a delta, as reports name them, in order of the alphabet. */
+export function deltaKinds({ weights }: PreparedDelta): string[] {
+  return Array.from(new Set(weights.flatMap(({ labels }) => labels))).toSorted();
 }
 
-function denseSource(lora: LoraFile, weight: PreparedWeight, arithmetic: WeightArithmetic): ChangeSource {
-  const { name, shape, rows, columns } = weight;
+function denseSource(lora: LoraFile, weight: PreparedWeight, arithmetic: WeightArithmetic, readBase: BaseReader | undefined): ChangeSource {
+  const { name, shape } = weight;
   const values = async () => {
-    const out = new Float32Array(rows * columns);
-    const terms = [{ change: await weight.readChange(lora), scale: 1 }];
-    await arithmetic.merge([{ base: new Float32Array(out.length), rows, columns, terms, out }]);
+    const change = await weight.readChange(lora);
+    const isLinear = isLinearChange(change);
+    if (!isLinear && !readBase) throw new Error(`The change of ${name} depends on the base, which is not given.`);
+    const base = isLinear ? new Float32Array(elementCount(shape)) : await readBase!(name);
+    const out = new Float32Array(base.length);
+    await arithmetic.merge([{ base, ...matrixSize(shape), shape, terms: [{ change, scale: 1 }], out }]);
+    if (!isLinear) for (let i = 0; i < out.length; i++) out[i]! -= base[i]!;
     return out;
   };
-  return { name, kind: "dense", values: tensor("F32", shape, values) };
-}
-
-function tensor(dtype: WeightDtype, shape: readonly number[], read: () => Promise<Uint16Array | Float32Array>): ChangeTensor {
-  const chunks = async function* () {
-    const elements = await read();
-    yield elements instanceof Float32Array
-      ? fromFloat32(elements, "F32")
-      : new Uint8Array(elements.buffer, elements.byteOffset, elements.byteLength);
-  };
-  return { dtype, shape, chunks };
+  return { name, kind: "dense", values: lazyTensor("F32", shape, values) };
 }
 
 /** The delta in memory, its factors in fp32: what `writeDelta` would write, read back. */
 export async function loadPreparedDelta({ lora, base, strength, weights }: PreparedDelta, signal?: AbortSignal): Promise<Delta> {
-  const changes = new Map<string, Awaited<ReturnType<PreparedWeight["readChange"]>> & { readonly shape: readonly number[] }>();
+  const changes = new Map<string, WeightChange & { readonly shape: readonly number[] }>();
   for (const weight of weights) {
     throwIfCancelled(signal);
     changes.set(weight.name, { ...(await weight.readChange(lora)), shape: weight.shape });

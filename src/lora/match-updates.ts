@@ -1,16 +1,18 @@
 import { ARCHITECTURE_LABEL } from "../models/architecture.ts";
 import type { BaseDescription, RefittableBaseWeight } from "./base.ts";
-import { lowRankMisfit } from "./low-rank.ts";
+import { blockSize } from "./factors.ts";
+import { kindMisfit } from "./kinds/kinds.ts";
+import { lowRankMisfit, shapeMisfit } from "./low-rank.ts";
 import type { LoraFile } from "./lora-file.ts";
 import { ModuleIndex, type ModuleTarget } from "./module-index.ts";
-import type { Finding, LoraUpdate } from "./update.ts";
+import { factorShapes, type Finding, type LoraUpdate } from "./update.ts";
 
 /** An update and the weight, or rows of it, that it changes. */
 export interface MatchedUpdate {
   readonly update: LoraUpdate;
   readonly weight: RefittableBaseWeight;
-  /** First row changed; other than 0 only where modules share a fused weight. */
-  readonly row: number;
+  /** Rows [start, end) that it changes, where modules share a fused weight. */
+  readonly rows?: { readonly start: number; readonly end: number };
 }
 
 export interface UnmatchedModule extends Finding {
@@ -45,9 +47,12 @@ export function matchUpdates(lora: LoraFile, base: BaseDescription): Matches {
       unmatched.push({ name: module, reason, ...(nearest === undefined ? {} : { nearest }) });
       continue;
     }
-    const weight = weights.get(target.weight);
-    const place = `${target.weight} ${target.rows?.start ?? 0}`;
-    const other = takenBy.get(place);
+    const name = update.target === "bias" ? target.bias : target.weight;
+    const weight = name === undefined ? undefined : weights.get(name);
+    // Several updates of one module are one after the other; those of another name for it are not.
+    const place = `${name} ${target.rows?.start ?? 0}`;
+    const first = takenBy.get(place);
+    const other = first === module ? undefined : first;
     const reason = refusal(update, target, weight, other, base);
     if (!weight || reason !== undefined) {
       unmatched.push({ name: module, reason: reason! });
@@ -55,7 +60,7 @@ export function matchUpdates(lora: LoraFile, base: BaseDescription): Matches {
       continue;
     }
     takenBy.set(place, module);
-    matched.push({ update, weight, row: target.rows?.start ?? 0 });
+    matched.push({ update, weight, ...(target.rows ? { rows: target.rows } : {}) });
   }
   return { matched, unmatched, suspicious };
 }
@@ -63,16 +68,22 @@ export function matchUpdates(lora: LoraFile, base: BaseDescription): Matches {
 /** Why a module that is known cannot be changed; undefined where it can. */
 function refusal(
   update: LoraUpdate,
-  { weight: name, component, rows, transposed }: ModuleTarget,
+  { weight: weightName, bias: biasName, component, rows, transposed }: ModuleTarget,
   weight: RefittableBaseWeight | undefined,
   takenBy: string | undefined,
   base: BaseDescription,
 ): string | undefined {
+  const name = update.target === "bias" ? biasName : weightName;
   if (!weight) {
     const hasComponent = base.weights.some((each) => each.component === component);
-    return hasComponent ? `the engine cannot change ${name}` : `the engine has no ${component}`;
+    if (!hasComponent) return `the engine has no ${component}`;
+    return name === undefined ? "the module has no bias" : `the engine cannot change ${name}`;
   }
   if (transposed) return `${name} is stored transposed, which is not supported`;
   if (takenBy !== undefined) return `the file has this module already as "${takenBy}", which is used`;
-  return lowRankMisfit(update, weight.shape, rows && rows.end - rows.start);
+  const count = rows && rows.end - rows.start;
+  if (update.kind === "lowRank") return lowRankMisfit(update, weight.shape, count);
+  if (update.kind === "dense") return shapeMisfit(update.values.shape, weight.shape, count);
+  const shape = count === undefined ? weight.shape : [count, ...weight.shape.slice(1)];
+  return kindMisfit(update.is, factorShapes(update), blockSize(shape));
 }

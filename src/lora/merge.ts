@@ -1,19 +1,24 @@
-import type { WeightChange } from "./delta.ts";
+import type { LinearChange, WeightChange } from "./delta.ts";
 
 /** One change of a weight and the scale it is applied at. */
-export interface MergeTerm {
-  readonly change: WeightChange;
+export interface MergeTerm<Change extends WeightChange = LinearChange> {
+  readonly change: Change;
   readonly scale: number;
 }
 
-/** One weight to be merged: `out` = `base` + Σ scale·change; `base` and `out` hold rows × columns elements, row-major. */
-export interface MergeJob {
+/** One weight to be merged; `base` and `out` hold rows × columns elements, row-major. Linear: `out` = `base` + Σ scale·change. */
+export interface MergeJob<Change extends WeightChange = LinearChange> {
   readonly base: Float32Array;
   readonly rows: number;
   readonly columns: number;
-  readonly terms: readonly MergeTerm[];
+  /** The weight's own shape; absent: [rows, columns]. Changes that tell channels from a kernel need it. */
+  readonly shape?: readonly number[];
+  readonly terms: readonly MergeTerm<Change>[];
   readonly out: Float32Array;
 }
+
+/** A job of any changes, in the stack's order. */
+export type StackJob = MergeJob<WeightChange>;
 
 /**
  * The arithmetic of a stack change, in fp32. The same job gives the same bits every time, whatever was merged before; a job
@@ -21,6 +26,11 @@ export interface MergeJob {
  */
 export interface WeightArithmetic {
   /** Fills every job's `out`. Throws "cancelled" between two jobs; what is in `out` then is not to be used. */
+  merge(jobs: readonly StackJob[], signal?: AbortSignal): Promise<void>;
+}
+
+/** The part of the arithmetic that is matrix products and sums; `StackArithmetic` makes the whole of it. */
+export interface LinearArithmetic {
   merge(jobs: readonly MergeJob[], signal?: AbortSignal): Promise<void>;
 }
 

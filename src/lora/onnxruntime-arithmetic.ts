@@ -1,7 +1,7 @@
 import type { InferenceSession, Tensor } from "onnxruntime-node";
 import { throwIfCancelled } from "../formats/errors.ts";
 import { encodeModel } from "../formats/onnx.ts";
-import { addDense, joinLowRank, type MergeJob, type WeightArithmetic } from "./merge.ts";
+import { addDense, joinLowRank, type LinearArithmetic, type MergeJob } from "./merge.ts";
 
 /** out = up·down + base, every size dynamic. */
 const GEMM_MODEL = {
@@ -21,7 +21,7 @@ const GEMM_MODEL = {
  * The merge on ONNX Runtime's CPU provider: one matrix product a weight, whatever the number of low-rank terms. A call of a session
  * costs some 15 µs, less than what a plain loop loses on even a 64×64 weight, so nothing is batched (BENCHMARKS.md).
  */
-export class OnnxRuntimeArithmetic implements WeightArithmetic {
+export class OnnxRuntimeArithmetic implements LinearArithmetic {
   readonly #threads: number | undefined;
   #loaded: Promise<Gemm> | undefined;
 

@@ -2,7 +2,11 @@ import { DeltaFile, type StoredChange } from "../formats/delta-file.ts";
 import { throwIfCancelled, UserError } from "../formats/errors.ts";
 import { findNonFinite } from "../formats/numbers.ts";
 import type { BaseDescription } from "./base.ts";
-import type { Delta, WeightChange } from "./delta.ts";
+import type { TensorEntry } from "../formats/safetensors.ts";
+import type { Delta, FactoredChange, WeightChange } from "./delta.ts";
+import { blockSize, type Factor } from "./factors.ts";
+import { kindMisfit, kindOf } from "./kinds/kinds.ts";
+import { shapesOf } from "./kinds/scale.ts";
 import { matrixSize } from "./merge.ts";
 import type { Finding } from "./update.ts";
 
@@ -36,8 +40,9 @@ export async function readDelta(path: string, base: BaseDescription, readBase: B
         continue;
       }
       const change = await readChange(file, name, stored, readBase);
-      if (isFinite(change)) changes.set(name, { ...change, shape });
-      else unmatched.push({ name, reason: "it has NaN or infinite values, so it is left out" });
+      const problem = unusable(change, shape);
+      if (problem === undefined) changes.set(name, { ...change, shape });
+      else unmatched.push({ name, reason: problem });
     }
     if (changes.size === 0) throw nothingFits(path, base, unmatched);
     const { loraFile = path, loraStrength: strength = 1 } = file.metadata;
@@ -62,7 +67,8 @@ function checkBase({ path, metadata }: DeltaFile, base: BaseDescription): void {
 
 /** Why what is stored cannot change a weight of this shape; undefined where it can. */
 function misfit(stored: StoredChange, shape: readonly number[]): string | undefined {
-  if (stored.kind === "factors") return `its factors (${Array.from(stored.factors.keys()).join(", ")}) are of a kind that is not supported`;
+  // Looked at when they have been read: what is a number and what a matrix is known then.
+  if (stored.kind === "factors") return undefined;
   if (stored.kind !== "lowRank") {
     const { shape: found } = stored.values;
     return found.join() === shape.join() ? undefined : `it has shape [${found.join(", ")}], the engine's weight [${shape.join(", ")}]`;
@@ -78,7 +84,7 @@ async function readChange(file: DeltaFile, name: string, stored: StoredChange, r
   if (stored.kind === "lowRank") {
     return { kind: "lowRank", rank: stored.rank, up: await file.read(stored.up), down: await file.read(stored.down) };
   }
-  if (stored.kind === "factors") throw new Error("Factors of other kinds have been let through.");
+  if (stored.kind === "factors") return readFactors(file, stored.factors);
   const values = await file.read(stored.values);
   if (stored.kind === "fullWeights") {
     const base = await readBase(name);
@@ -87,12 +93,51 @@ async function readChange(file: DeltaFile, name: string, stored: StoredChange, r
   return { kind: "dense", values };
 }
 
+/** Puts the factors of each part together: "part_1.rows_0_768.hada_w1_a" is one of part 1. */
+async function readFactors(file: DeltaFile, stored: ReadonlyMap<string, TensorEntry>): Promise<FactoredChange> {
+  const parts = new Map<string, { factors: Map<string, Factor>; rows?: { start: number; end: number } }>();
+  for (const [key, entry] of stored) {
+    const [, place, start, end, name] = /^((?:part_\d+\.)?(?:rows_(\d+)_(\d+)\.)?)(.+)$/s.exec(key) as unknown as string[];
+    const part = parts.get(place!) ?? {
+      factors: new Map<string, Factor>(),
+      ...(start === undefined ? {} : { rows: { start: Number(start), end: Number(end) } }),
+    };
+    part.factors.set(name!, { shape: entry.shape, values: await file.read(entry) });
+    parts.set(place!, part);
+  }
+  // In the order they were written; a safetensors file keeps none.
+  const order = (place: string) => Number(/^part_(\d+)/.exec(place)?.[1] ?? 0);
+  const sorted = Array.from(parts).toSorted(([a], [b]) => order(a) - order(b));
+  return { kind: "factored", parts: sorted.map(([, part]) => part), strength: file.metadata.loraStrength ?? 1 };
+}
+
+/** Why a change that has been read cannot be applied; undefined where it can. */
+function unusable(change: WeightChange, shape: readonly number[]): string | undefined {
+  if (!isFinite(change)) return "it has NaN or infinite values, so it is left out";
+  if (change.kind !== "factored") return undefined;
+  for (const { factors, rows } of change.parts) {
+    if (rows && (rows.start >= rows.end || rows.end > shape[0]!)) return `it has no rows ${rows.start} to ${rows.end}`;
+    const shapes = shapesOf(factors);
+    const kind = kindOf(shapes);
+    if (typeof kind === "string") return kind;
+    const size = blockSize(rows ? [rows.end - rows.start, ...shape.slice(1)] : shape);
+    const problem = kind.check(shapes) ?? kindMisfit(kind, shapes, size);
+    if (problem !== undefined) return problem;
+  }
+  return undefined;
+}
+
 function isFinite(change: WeightChange): boolean {
-  const tensors = change.kind === "lowRank" ? [change.up, change.down] : [change.values];
-  return tensors.every((values) => {
+  return tensorsOf(change).every((values) => {
     const { nan, inf } = findNonFinite(values);
     return nan + inf === 0;
   });
+}
+
+function tensorsOf(change: WeightChange): Float32Array[] {
+  if (change.kind === "lowRank") return [change.up, change.down];
+  if (change.kind === "dense") return [change.values];
+  return change.parts.flatMap(({ factors }) => Array.from(factors.values(), ({ values }) => values));
 }
 
 function nothingFits(path: string, base: BaseDescription, unmatched: readonly Finding[]): UserError {

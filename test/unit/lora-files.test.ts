@@ -9,6 +9,7 @@ import { LoraFile } from "../../src/lora/lora-file.ts";
 import { parseLoraKey } from "../../src/lora/lora-keys.ts";
 import { loadPreparedDelta, prepareDelta, type DeltaReport } from "../../src/lora/make-delta.ts";
 import { ModuleIndex } from "../../src/lora/module-index.ts";
+import { PreparedLowRank } from "../../src/lora/prepared-weight.ts";
 import { nearestName } from "../../src/lora/nearest-name.ts";
 import { openCheckpoint } from "../../src/models/open-checkpoint.ts";
 import { FOLDER, openTinyModel } from "../fixtures/lora/tiny-models.ts";
@@ -69,18 +70,30 @@ function withAlpha(module: string, alpha: number, tensors = factors(module)): Te
 
 describe("key names", () => {
   it.each([
-    ["lora_unet_x.lora_up.weight", { role: "up", module: "lora_unet_x", format: "kohya" }],
-    ["a.b.lora_A.weight", { role: "down", module: "a.b", format: "peft" }],
-    ["a.b.lora_B.default.weight", { role: "up", module: "a.b", format: "peft", adapter: "default" }],
-    ["unet.a.conv1.lora.up.weight", { role: "up", module: "unet.a.conv1", format: "diffusers" }],
-    ["text_encoder.a.q_proj.lora_linear_layer.down.weight", { role: "down", module: "text_encoder.a.q_proj", format: "diffusers" }],
-    ["unet.a.attn1.processor.to_out_lora.up.weight", { role: "up", module: "unet.a.attn1.to_out.0", format: "diffusers" }],
-    ["text_encoder.a.self_attn.to_out_lora.up.weight", { role: "up", module: "text_encoder.a.self_attn.out_proj", format: "diffusers" }],
-    ["a.alpha", { role: "alpha", module: "a" }],
-    ["a.hada_w1_a", { role: "foreign", module: "a", kind: "LoHa" }],
-    ["a.lokr_w2", { role: "foreign", module: "a", kind: "LoKr" }],
-    ["a.lora_magnitude_vector", { role: "foreign", module: "a", kind: "DoRA" }],
-    ["a.lora_magnitude_vector.default.weight", { role: "foreign", module: "a", kind: "DoRA" }],
+    ["lora_unet_x.lora_up.weight", { role: "factor", factor: "lora_up", module: "lora_unet_x", format: "kohya" }],
+    ["a.b.lora_A.weight", { role: "factor", factor: "lora_down", module: "a.b", format: "peft" }],
+    ["a.b.lora_B.default.weight", { role: "factor", factor: "lora_up", module: "a.b", format: "peft", adapter: "default" }],
+    ["unet.a.conv1.lora.up.weight", { role: "factor", factor: "lora_up", module: "unet.a.conv1", format: "diffusers" }],
+    [
+      "text_encoder.a.q_proj.lora_linear_layer.down.weight",
+      { role: "factor", factor: "lora_down", module: "text_encoder.a.q_proj", format: "diffusers" },
+    ],
+    [
+      "unet.a.attn1.processor.to_out_lora.up.weight",
+      { role: "factor", factor: "lora_up", module: "unet.a.attn1.to_out.0", format: "diffusers" },
+    ],
+    [
+      "text_encoder.a.self_attn.to_out_lora.up.weight",
+      { role: "factor", factor: "lora_up", module: "text_encoder.a.self_attn.out_proj", format: "diffusers" },
+    ],
+    ["a.alpha", { role: "factor", factor: "alpha", module: "a", format: "kohya" }],
+    ["a.hada_w1_a", { role: "factor", factor: "hada_w1_a", module: "a", format: "kohya" }],
+    ["a.lokr_w2", { role: "factor", factor: "lokr_w2", module: "a", format: "kohya" }],
+    ["a.lora_magnitude_vector", { role: "factor", factor: "lora_magnitude_vector", module: "a", format: "peft" }],
+    [
+      "a.lora_magnitude_vector.default.weight",
+      { role: "factor", factor: "lora_magnitude_vector", module: "a", format: "peft", adapter: "default" },
+    ],
     ["a.weight", undefined],
     [".lora_up.weight", undefined],
     ["", undefined],
@@ -139,7 +152,7 @@ describe("emoji-xl", () => {
     expect(prepared.report.unmatched).toEqual([]);
     expect(prepared.report.suspicious).toEqual(suspicious);
     expect(prepared.weights).toHaveLength(changed);
-    expect(prepared.weights.filter(({ downDtype }) => downDtype === "F16")).toHaveLength(changed);
+    expect(prepared.weights.filter((weight) => weight instanceof PreparedLowRank && weight.downDtype === "F16")).toHaveLength(changed);
   });
 });
 
@@ -216,11 +229,15 @@ describe("reports", () => {
       },
       { suspicious: /several adapters; of this module only "a"/ },
     ],
-    ["DoRA", { ...factors(other), [`${other}.dora_scale`]: { shape: [16, 1] } }, { unmatched: /DoRA is not supported/ }],
+    [
+      "DoRA's scale of another size",
+      { ...factors(other), [`${other}.dora_scale`]: { shape: [15, 1] } },
+      { unmatched: /dora_scale has shape \[15, 1\] for a weight of 16 outputs/ },
+    ],
     [
       "a Tucker core",
       { ...factors(other), [`${other}.lora_mid.weight`]: { shape: [2, 2, 3, 3] } },
-      { unmatched: /lora_mid\) is not supported/ },
+      { unmatched: /16 × 144, here it is one of 16 × 16/ },
     ],
     ["a key of no format", { v_pred: { shape: [] } }, { unmatched: /not a key of any LoRA format/ }],
     [
@@ -272,7 +289,7 @@ describe("reports", () => {
       { lora_adapter_metadata: JSON.stringify({ "unet.lora_alpha": 3, "unet.r": 4, "unet.use_rslora": true }) },
     );
     const lora = await LoraFile.open(path);
-    expect(lora.updates.map(({ scale }) => scale)).toEqual([1.5]);
+    expect(lora.updates.map((update) => update.kind === "lowRank" && update.scale)).toEqual([1.5]);
     await lora.close();
   });
 });
@@ -346,7 +363,8 @@ describe("files that are no LoRA", () => {
       /is not a LoRA: its 1 tensors have names like "model\.diffusion_model/,
     ],
     ["nothing in it", {}, {}, /is not a LoRA: it has no tensors/],
-    ["LoHa", { "lora_unet_a.hada_w1_a": { shape: [1] } }, {}, /holds LoHa, which cannot be applied yet/],
+    ["half a LoHa", { "lora_unet_a.hada_w1_a": { shape: [1] } }, {}, /no usable LoRA: of "lora_unet_a", its factors are not all there/],
+    ["AdaLoRA", { "a.lora_E": { shape: [1, 1] } }, {}, /holds AdaLoRA, which cannot be applied/],
     ["a delta", { "w.lora_up": { shape: [1, 1] } }, { format: "trt_lora/2" }, /is a delta already/],
     ["halves only", { "a.lora_up.weight": { shape: [1, 1] } }, {}, /no usable LoRA: of "a", it has an up factor but no down factor/],
   ])("%s", async (_, tensors, metadata, message) => {

@@ -9,6 +9,7 @@ import { loadPreparedDelta, prepareDelta, writeDelta, type DeltaReport } from ".
 import { matrixSize } from "../../src/lora/merge.ts";
 import { OnnxRuntimeArithmetic } from "../../src/lora/onnxruntime-arithmetic.ts";
 import { readDelta } from "../../src/lora/read-delta.ts";
+import { StackArithmetic } from "../../src/lora/stack-arithmetic.ts";
 import { planStack } from "../../src/lora/stack.ts";
 import { FOLDER, openTinyModel, type TinyModel } from "../fixtures/lora/tiny-models.ts";
 
@@ -29,7 +30,7 @@ const FILES: readonly (readonly ["sd1" | "sdxl", string, string])[] = (["sd1", "
   [model, "folder", join(`${model}-folder`, "adapter_model.safetensors")] as const,
 ]);
 
-const arithmetic = new OnnxRuntimeArithmetic(1);
+const arithmetic = new StackArithmetic(new OnnxRuntimeArithmetic(1));
 const models: Partial<Record<string, TinyModel>> = {};
 let folder: string;
 

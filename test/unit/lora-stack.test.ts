@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
-import type { Delta, StackEntry, WeightChange } from "../../src/lora/delta.ts";
-import { matrixSize, type MergeJob } from "../../src/lora/merge.ts";
+import type { Delta, LinearChange, StackEntry } from "../../src/lora/delta.ts";
+import { matrixSize, type StackJob } from "../../src/lora/merge.ts";
 import { OnnxRuntimeArithmetic } from "../../src/lora/onnxruntime-arithmetic.ts";
+import { StackArithmetic } from "../../src/lora/stack-arithmetic.ts";
 import { planStack } from "../../src/lora/stack.ts";
 
 let state = 7;
@@ -31,12 +32,12 @@ const BASE = new Map(
   }),
 );
 
-function lowRank(shape: readonly number[], rank: number): WeightChange & { shape: readonly number[] } {
+function lowRank(shape: readonly number[], rank: number): LinearChange & { shape: readonly number[] } {
   const { rows, columns } = matrixSize(shape);
   return { kind: "lowRank", rank, up: numbers(rows * rank), down: numbers(rank * columns), shape };
 }
 
-function dense(shape: readonly number[]): WeightChange & { shape: readonly number[] } {
+function dense(shape: readonly number[]): LinearChange & { shape: readonly number[] } {
   return { kind: "dense", values: numbers(shape.reduce((product, size) => product * size, 1)), shape };
 }
 
@@ -69,7 +70,7 @@ const DELTAS = [
   ),
 ];
 
-const arithmetic = new OnnxRuntimeArithmetic(2);
+const arithmetic = new StackArithmetic(new OnnxRuntimeArithmetic(2));
 
 /** Weights held as an engine holds them: those that differ from the base, by name. */
 class Weights {
@@ -78,7 +79,7 @@ class Weights {
   async set(stack: readonly StackEntry[]): Promise<void> {
     const { merge, restore } = planStack(this.changed.keys(), stack);
     for (const name of restore) this.changed.delete(name);
-    const jobs = merge.map(({ name, shape, terms }): MergeJob & { name: string } => {
+    const jobs = merge.map(({ name, shape, terms }): StackJob & { name: string } => {
       const base = BASE.get(name)!;
       return { name, base, ...matrixSize(shape), terms, out: new Float32Array(base.length) };
     });
@@ -112,7 +113,7 @@ function formula(name: string, stack: readonly StackEntry[]): Float64Array {
     scale,
   } of stack) {
     const change = changes.get(name);
-    if (!change) continue;
+    if (!change || change.kind === "factored") continue;
     for (let row = 0; row < rows; row++) {
       for (let column = 0; column < columns; column++) {
         const index = row * columns + column;

@@ -2,7 +2,7 @@ import { performance } from "node:perf_hooks";
 import { throwIfCancelled, UserError } from "../../formats/errors.ts";
 import { elementCount } from "../../formats/tensor.ts";
 import type { StackEntry } from "../../lora/delta.ts";
-import { matrixSize, type MergeJob, type WeightArithmetic } from "../../lora/merge.ts";
+import { matrixSize, type StackJob, type WeightArithmetic } from "../../lora/merge.ts";
 import { planStack, type PlannedMerge } from "../../lora/stack.ts";
 import type { Component } from "../../models/architecture.ts";
 import type { Engine, EngineMemory, Inputs, Outputs, StackReport } from "../engine.ts";
@@ -57,7 +57,7 @@ export class OnnxRuntimeEngine implements Engine {
     };
   }
 
-  #mergeJob({ name, shape, terms }: PlannedMerge): MergeJob {
+  #mergeJob({ name, shape, terms }: PlannedMerge): StackJob {
     const base = this.#owners.get(name)!.base.get(name)!;
     if (elementCount(shape) !== base.values.length) {
       throw new UserError(
@@ -65,7 +65,7 @@ export class OnnxRuntimeEngine implements Engine {
         `The delta changes ${name} as [${shape.join(", ")}]; the engine has it as [${base.shape.join(", ")}]. Make the delta again for this engine.`,
       );
     }
-    return { base: base.values, ...matrixSize(base.shape), terms, out: new Float32Array(base.values.length) };
+    return { base: base.values, ...matrixSize(base.shape), shape: base.shape, terms, out: new Float32Array(base.values.length) };
   }
 
   run(component: Component, inputs: Inputs): Promise<Outputs> {
