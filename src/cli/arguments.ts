@@ -1,4 +1,5 @@
 import { InvalidArgumentError } from "commander";
+import { parseLoraArgument, type LoraArgument } from "../lora/strengths.ts";
 
 /** "1,77,154" -> [1, 77, 154]; the schema checks the order. */
 export function parseRange(text: string): number[] {
@@ -31,8 +32,7 @@ export function parseList(text: string): string[] {
     .filter((part) => part !== "");
 }
 
-/** "file.safetensors:0.7" -> its file and scale. A colon that no number follows belongs to the path ("C:\\loras\\ink"). */
-export function parseLora(text: string, previous: readonly { file: string; scale: number }[]): { file: string; scale: number }[] {
-  const match = /^(.+):([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)$/i.exec(text);
-  return [...previous, match ? { file: match[1]!, scale: Number(match[2]) } : { file: text, scale: 1 }];
+/** One more "file.safetensors:0.7"; see `parseLoraArgument`. */
+export function parseLora(text: string, previous: readonly LoraArgument[]): LoraArgument[] {
+  return [...previous, parseLoraArgument(text)];
 }

@@ -81,7 +81,12 @@ function addGenerate(program: Command, runner: Runner): void {
     .description("make images")
     .option("--prompt <text>", "what to draw; may hold (word:1.2), BREAK and <lora:NAME:SCALE>")
     .option("--negative <text>", "what to avoid")
-    .option("--lora <file[:scale]>", "a LoRA or delta; may be given several times", parseLora, [])
+    .option(
+      "--lora <file[:scale[:te]][:lbw=weights]>",
+      "a LoRA or delta, its scales on UNet and text encoders; may be given several times",
+      parseLora,
+      [],
+    )
     .option("--steps <n>", "sampling steps (default: 20)", parseInteger)
     .option("--cfg <scale>", "guidance scale (default: 7)", parseNumber)
     .option("--cfg-rescale <phi>", "CFG rescale, 0 to 1 (default: 0)", parseNumber)
@@ -124,7 +129,12 @@ function addBench(program: Command, runner: Runner): void {
     .command("bench")
     .argument("<engine>", "an engine bundle")
     .description("time a step, LoRA switches and the load; show the memory")
-    .option("--lora <file[:scale]>", "a LoRA or delta; may be given several times", parseLora, [])
+    .option(
+      "--lora <file[:scale[:te]][:lbw=weights]>",
+      "a LoRA or delta, its scales on UNet and text encoders; may be given several times",
+      parseLora,
+      [],
+    )
     .option("--steps <n>", "steps that are timed (default: 20)", parseInteger)
     .option("--width <pixels>", "default: what the engine is tuned for", parseInteger)
     .option("--height <pixels>", "default: what the engine is tuned for", parseInteger)

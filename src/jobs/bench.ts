@@ -3,6 +3,7 @@ import { performance } from "node:perf_hooks";
 import { throwIfCancelled, UserError } from "../formats/errors.ts";
 import type { Tensor } from "../formats/tensor.ts";
 import type { StackEntry } from "../lora/delta.ts";
+import { stackScales } from "../lora/strengths.ts";
 import { randomTensor, TorchGenerator } from "../pipeline/noise.ts";
 import type { JobContext } from "./context.ts";
 import type { EngineCache, LoadedBundle } from "./engine-cache.ts";
@@ -77,9 +78,9 @@ async function timeSwitches(loaded: LoadedBundle, loras: readonly LoraReference[
     const { timings } = await loaded.engine.setStack(entries, signal);
     switches.push({ stack, read: readTime, merge: timings.merge, refit: timings.refit, total: performance.now() - started });
   };
-  const load = async ({ file, scale }: LoraReference): Promise<StackEntry> => ({
-    delta: (await loaded.adapters.load(file, signal)).delta,
-    scale,
+  const load = async (reference: LoraReference): Promise<StackEntry> => ({
+    delta: (await loaded.adapters.load(reference.file, signal)).delta,
+    ...stackScales(reference),
   });
   for (const lora of loras) {
     await change(`${basename(lora.file)}:${lora.scale}`, async () => [await load(lora)]);

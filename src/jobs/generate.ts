@@ -8,6 +8,7 @@ import { SafetensorsFile } from "../formats/safetensors.ts";
 import { writeSafetensors } from "../formats/safetensors-writer.ts";
 import type { Tensor } from "../formats/tensor.ts";
 import type { StackEntry } from "../lora/delta.ts";
+import { stackScales } from "../lora/strengths.ts";
 import { randomSeed } from "../pipeline/noise.ts";
 import { extractLoras } from "../pipeline/prompt.ts";
 import { resize } from "../pipeline/resize.ts";
@@ -81,7 +82,9 @@ async function makeRequest(options: GenerateOptions, { bundle }: LoadedBundle, c
 async function changeStack(options: GenerateOptions, loaded: LoadedBundle, context: JobContext) {
   const started = performance.now();
   const references = [...options.lora];
-  for (const { name, scale } of extractLoras(options.prompt).loras) references.push({ file: await findLora(name, loaded.folder), scale });
+  for (const { name, ...strengths } of extractLoras(options.prompt).loras) {
+    references.push({ file: await findLora(name, loaded.folder), ...strengths });
+  }
   const { entries, reports } = await loadStack(loaded, references, context.signal);
   const stack = await loaded.engine.setStack(entries, context.signal);
   const warnings = [...stack.warnings, ...reports.flatMap((report) => report.warnings)];
@@ -92,9 +95,11 @@ async function changeStack(options: GenerateOptions, loaded: LoadedBundle, conte
 async function loadStack(loaded: LoadedBundle, references: readonly LoraReference[], signal: AbortSignal | undefined) {
   const entries: StackEntry[] = [];
   const reports: LoraReport[] = [];
-  for (const { file, scale } of references) {
+  for (const reference of references) {
+    const { file, scale } = reference;
+    const scales = stackScales(reference);
     const { delta, report } = await loaded.adapters.load(file, signal);
-    entries.push({ delta, scale });
+    entries.push({ delta, ...scales });
     reports.push({
       file,
       scale,
@@ -134,7 +139,7 @@ async function writeLatents(path: string, { dims, data }: Tensor, signal: AbortS
 
 /** The text that is kept in the PNG: LoRAs that came by option are written into the prompt, so that it alone gives the picture again. */
 function describeParameters(options: GenerateOptions, { bundle }: LoadedBundle, { seed, width, height }: ImageRequest): string {
-  const tags = options.lora.map(({ file, scale }) => `<lora:${loraName(file)}:${scale}>`);
+  const tags = options.lora.map(loraTag);
   return formatParameters({
     prompt: [options.prompt, ...tags].join(" ").trim(),
     negativePrompt: options.negative,
@@ -150,6 +155,12 @@ function describeParameters(options: GenerateOptions, { bundle }: LoadedBundle, 
     version: `TensorRT Redux ${VERSION}`,
     others: new Map(options.cfgRescale > 0 ? [["CFG rescale", String(options.cfgRescale)]] : []),
   });
+}
+
+/** As a prompt refers to a LoRA: `<lora:NAME:SCALE:TE:lbw=WEIGHTS>`. */
+function loraTag({ file, scale, textEncoderScale, blockWeights }: LoraReference): string {
+  const textEncoders = textEncoderScale === undefined ? "" : `:${textEncoderScale}`;
+  return `<lora:${loraName(file)}:${scale}${textEncoders}${blockWeights === undefined ? "" : `:lbw=${blockWeights}`}>`;
 }
 
 function loraName(file: string): string {

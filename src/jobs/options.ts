@@ -72,8 +72,13 @@ export const deltaOptionsSchema = z.strictObject({
   overwrite: z.boolean().default(false),
 });
 
-/** A LoRA or a delta, with its scale. */
-export const loraReferenceSchema = z.strictObject({ file: z.string().min(1), scale: z.number().default(1) });
+/** A LoRA or a delta, with its scale, that on the text encoders where it differs, and block weights (src/lora/block-weights.ts). */
+export const loraReferenceSchema = z.strictObject({
+  file: z.string().min(1),
+  scale: z.number().default(1),
+  textEncoderScale: z.number().optional(),
+  blockWeights: z.string().min(1).optional(),
+});
 
 export const generateOptionsSchema = z.strictObject({
   engine: z.string().min(1),

@@ -96,15 +96,15 @@ async function examine(lora: LoraFile, { update, rows }: MatchedUpdate, strength
   if (update.kind === "factored") {
     const zero = update.is.multiplied.some((name) => largest.get(update.factors.get(name)?.name ?? "") === 0);
     const changes = !zero && update.numbers.get("alpha") !== 0;
-    return changes || isDecomposed(factorShapes(update)) || update.is.apply ? part(update, rows, 1, true) : undefined;
+    return changes || isDecomposed(factorShapes(update)) || update.is.apply ? partOf(update, rows, 1, true) : undefined;
   }
   const scale = update.scale * strength;
   if (!Number.isFinite(Math.fround(largest.get(scaled!.entry.name)! * scale))) return `its scale of ${scale} is too large`;
   if (scale === 0 || Array.from(largest.values()).includes(0)) return undefined;
-  return part(update, rows, scale, scalesExactly(scaled!.bytes, scaled!.entry.dtype, scale));
+  return partOf(update, rows, scale, scalesExactly(scaled!.bytes, scaled!.entry.dtype, scale));
 }
 
-function part(update: LoraUpdate, rows: MatchedUpdate["rows"], scale: number, exact: boolean): WeightPart {
+function partOf(update: LoraUpdate, rows: MatchedUpdate["rows"], scale: number, exact: boolean): WeightPart {
   return { update, scale, exact, ...(rows ? { rows } : {}) };
 }
 

@@ -8,16 +8,18 @@ const DEEPEST_NESTING = 256;
 /** A stretch of prompt with one weight, or the place where BREAK asks for a new chunk. */
 export type PromptPart = { readonly kind: "text"; readonly text: string; readonly weight: number } | { readonly kind: "break" };
 
-/** A `<lora:NAME:SCALE:TE>` in a prompt; `textEncoderScale` is there only where it was given. */
+/** A `<lora:NAME:SCALE:TE:lbw=WEIGHTS>` in a prompt; what was not given is not there. */
 export interface PromptLora {
   readonly name: string;
   readonly scale: number;
   readonly textEncoderScale?: number;
+  /** Block weights as they are written, see src/lora/block-weights.ts. */
+  readonly blockWeights?: string;
 }
 
 /**
  * Takes the LoRAs out of a prompt: `<lora:NAME>` (scale 1), `<lora:NAME:SCALE>` or `<lora:NAME:SCALE:TE>`, TE being the scale
- * on the text encoders where it differs. Other text in angle brackets stays. Throws `option.invalid` for a reference that
+ * on the text encoders where it differs; `:lbw=WEIGHTS` may stand behind any of them. Other text in angle brackets stays. Throws `option.invalid` for a reference that
  * has no name or whose scale is not a number.
  */
 export function extractLoras(prompt: string): { readonly prompt: string; readonly loras: readonly PromptLora[] } {
@@ -30,12 +32,19 @@ export function extractLoras(prompt: string): { readonly prompt: string; readonl
 }
 
 function parseLora(reference: string, body: string): PromptLora {
-  const [name = "", ...numbers] = body.split(":").map((field) => field.trim());
+  const fields = body.split(":").map((field) => field.trim());
+  const blockWeights = fields.find((field) => field.startsWith("lbw="))?.slice("lbw=".length);
+  const [name = "", ...numbers] = fields.filter((field) => !field.startsWith("lbw="));
   const [scale = 1, textEncoderScale] = numbers.map((text) => (/^[+-]?(\d+\.?\d*|\.\d+)$/.test(text) ? Number(text) : NaN));
   if (name === "" || numbers.length > 2 || !Number.isFinite(scale) || !Number.isFinite(textEncoderScale ?? 0)) {
     throw new UserError("option.invalid", `"${reference}" in the prompt is not a LoRA reference: write <lora:NAME:0.8>.`);
   }
-  return textEncoderScale === undefined ? { name, scale } : { name, scale, textEncoderScale };
+  return {
+    name,
+    scale,
+    ...(textEncoderScale === undefined ? {} : { textEncoderScale }),
+    ...(blockWeights === undefined ? {} : { blockWeights }),
+  };
 }
 
 interface Stretch {

@@ -24,7 +24,7 @@ const deltas = new Map<string, Delta>();
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "lora-kinds-"));
-  model = await withSmallWeights(await openTinyModel("sdxl"));
+  model = withSmallWeights(await openTinyModel("sdxl"));
 });
 
 afterAll(async () => {
@@ -52,7 +52,7 @@ async function deltaOf(name: string, strength = 1): Promise<Delta> {
   const lora = await LoraFile.open(await writeCase(folder, name, cases.get(name)!));
   const prepared = await prepareDelta(lora, model.base, strength);
   // PEFT's (IA)³ changes the bias too, which the model has not.
-  expect(prepared.report.unmatched.filter(({ reason }) => !/bias$/.test(reason))).toEqual([]);
+  expect(prepared.report.unmatched.filter(({ reason }) => !reason.endsWith("bias"))).toEqual([]);
   const delta = await loadPreparedDelta(prepared);
   await lora.close();
   deltas.set(key, delta);

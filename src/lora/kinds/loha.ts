@@ -30,8 +30,8 @@ export const LOHA: UpdateKind = {
   misfit: (shapes, size) => matrixMisfit(...changedSize(shapes, 1), size),
   inputs: (shapes) => shapes.get("hada_w1_b")![1],
   async change(factors, _, product) {
-    const first = await half(factors, 1, product);
-    const second = await half(factors, 2, product);
+    const first = await rebuildHalf(factors, 1, product);
+    const second = await rebuildHalf(factors, 2, product);
     const scale = alphaScale(factors, factor(factors, "hada_w1_b").shape[0]!);
     for (let i = 0; i < first.values.length; i++) first.values[i] = first.values[i]! * second.values[i]! * scale;
     return first.values;
@@ -51,7 +51,7 @@ function changedSize(shapes: FactorShapes, index: number): [number, number] {
   return core ? [a[1]!, columns * core.slice(2).reduce((product, size) => product * size, 1)] : [a[0]!, columns];
 }
 
-function half(factors: Factors, index: number, product: MatrixProduct): Promise<Matrix> {
+function rebuildHalf(factors: Factors, index: number, product: MatrixProduct): Promise<Matrix> {
   const [a, b] = [asMatrix(factor(factors, `hada_w${index}_a`)), asMatrix(factor(factors, `hada_w${index}_b`))];
   const core = factors.get(`hada_t${index}`);
   return core ? rebuildTucker(core, a, b, product) : product.multiply(a, b);

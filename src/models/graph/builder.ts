@@ -8,6 +8,7 @@ import {
   type OnnxTensor,
   type OnnxValue,
 } from "../../formats/onnx.ts";
+import { isNumericDtype } from "../../formats/numbers.ts";
 import type { Weight, WeightTable } from "../checkpoint.ts";
 import type { EmittedGraph, GraphWeight } from "./emitted.ts";
 import type { GraphTarget } from "./target.ts";
@@ -147,7 +148,7 @@ export class GraphBuilder {
     const { backend, computeDtype, weightDtype } = this.target;
     const fed = refittable && backend === "onnxruntime";
     const stored = fed ? computeDtype : weightDtype === "checkpoint" ? dtype : weightDtype;
-    if (!isOnnxDtype(stored)) {
+    if (!isOnnxDtype(stored) || !isNumericDtype(dtype)) {
       throw new UserError("checkpoint.unsupported", `The weight "${name}" has the type ${dtype}; F32, F16 and BF16 are supported.`);
     }
     this.#weights.set(name, { name, shape, dtype: stored, refittable, fed });

@@ -61,7 +61,7 @@ class ClipWriter {
   }
 
   #norm(x: string, name: string): string {
-    return layerNorm(this.#graph, x, modulePath(this.#module(`text_model.${name}`)));
+    return layerNorm(this.#graph, x, modulePath(this.#module(`text_model.${name}`)), "refittable");
   }
 
   #linear(x: string, name: string): string {
@@ -109,7 +109,7 @@ class ClipWriter {
     if (!rows || bias === undefined) {
       return [this.#linear(x, `${path}.q_proj`), this.#linear(x, `${path}.k_proj`), this.#linear(x, `${path}.v_proj`)];
     }
-    const all = graph.op("Add", [product(graph, x, weight, "refittable"), graph.weight(bias)]);
+    const all = graph.op("Add", [product(graph, x, weight, "refittable"), graph.refittableWeight(bias)]);
     return graph.split(all, 3, -1) as [string, string, string];
   }
 

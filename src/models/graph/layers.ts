@@ -2,7 +2,7 @@ import type { GraphBuilder } from "./builder.ts";
 
 /*
  * The layers all networks here share. A layer is named by its module's path in the checkpoint; `reach` says whether a LoRA can
- * change its weight (UNet, text encoders) or not (VAE).
+ * change its weight and bias (UNet, text encoders) or not (VAE).
  */
 
 export type Reach = "refittable" | "fixed";
@@ -12,7 +12,7 @@ const GROUPS = 32;
 /** [.., in] -> [.., out] by the module's weight and, where it has one, its bias. */
 export function linear(graph: GraphBuilder, x: string, path: string, reach: Reach): string {
   const y = product(graph, x, `${path}.weight`, reach);
-  return graph.has(`${path}.bias`) ? graph.op("Add", [y, graph.weight(`${path}.bias`)]) : y;
+  return graph.has(`${path}.bias`) ? graph.op("Add", [y, useWeight(graph, `${path}.bias`, reach)]) : y;
 }
 
 /** x · Wᵀ; the weight is [out, in] as in PyTorch, or a 1×1 convolution's [out, in, 1, 1]. */
@@ -43,7 +43,7 @@ export function convolution(graph: GraphBuilder, x: string, path: string, reach:
   const kernel = isMatrix ? [1, 1] : [graph.size(name, 2), graph.size(name, 3)];
   const [rows, columns] = kernel.map((size) => Math.floor(size / 2)) as [number, number];
   const stride = options.stride ?? 1;
-  const bias = graph.has(`${path}.bias`) ? [graph.weight(`${path}.bias`)] : [];
+  const bias = graph.has(`${path}.bias`) ? [useWeight(graph, `${path}.bias`, reach)] : [];
   const weight = useWeight(graph, name, reach);
   return graph.op("Conv", [x, isMatrix ? graph.op("Unsqueeze", [weight, graph.integers([2, 3])]) : weight, ...bias], {
     kernel_shape: kernel,
@@ -56,24 +56,24 @@ export function convolution(graph: GraphBuilder, x: string, path: string, reach:
  * Group normalization over [B, C, h, w] in 32 groups (arXiv:1803.08494), spelled with InstanceNormalization over the groups:
  * TensorRT refuses opset 21's own operator.
  */
-export function groupNorm(graph: GraphBuilder, x: string, path: string, epsilon: number): string {
+export function groupNorm(graph: GraphBuilder, x: string, path: string, epsilon: number, reach: Reach): string {
   const ones = graph.computeFloats(Array<number>(GROUPS).fill(1), [GROUPS]);
   const zeros = graph.computeFloats(Array<number>(GROUPS).fill(0), [GROUPS]);
   const groups = graph.op("Reshape", [x, graph.integers([0, GROUPS, -1])]);
   const normalized = graph.op("InstanceNormalization", [groups, ones, zeros], { epsilon: { float: epsilon } });
   const restored = graph.op("Reshape", [normalized, graph.op("Shape", [x])]);
-  const scaled = graph.op("Mul", [restored, perChannel(graph, `${path}.weight`)]);
-  return graph.op("Add", [scaled, perChannel(graph, `${path}.bias`)]);
+  const scaled = graph.op("Mul", [restored, perChannel(graph, `${path}.weight`, reach)]);
+  return graph.op("Add", [scaled, perChannel(graph, `${path}.bias`, reach)]);
 }
 
 /** A weight [C] as [C, 1, 1]. */
-function perChannel(graph: GraphBuilder, name: string): string {
-  return graph.op("Unsqueeze", [graph.weight(name), graph.integers([1, 2])]);
+function perChannel(graph: GraphBuilder, name: string, reach: Reach): string {
+  return graph.op("Unsqueeze", [useWeight(graph, name, reach), graph.integers([1, 2])]);
 }
 
 /** Layer normalization over the last axis, epsilon 1e-5. */
-export function layerNorm(graph: GraphBuilder, x: string, path: string): string {
-  const inputs = [x, graph.weight(`${path}.weight`), graph.weight(`${path}.bias`)];
+export function layerNorm(graph: GraphBuilder, x: string, path: string, reach: Reach): string {
+  const inputs = [x, useWeight(graph, `${path}.weight`, reach), useWeight(graph, `${path}.bias`, reach)];
   return graph.op("LayerNormalization", inputs, { axis: -1, epsilon: { float: 1e-5 } });
 }
 

@@ -51,7 +51,7 @@ class UNetWriter {
     for (let i = 0, skip = skips.pop(); skip !== undefined; i++, skip = skips.pop()) {
       x = this.#block(graph.op("Concat", [x, skip], { axis: 1 }), `${UNET_PREFIX}output_blocks.${i}`, skips.at(-1));
     }
-    x = silu(graph, groupNorm(graph, x, `${UNET_PREFIX}out.0`, 1e-5));
+    x = silu(graph, groupNorm(graph, x, `${UNET_PREFIX}out.0`, 1e-5, "refittable"));
     x = convolution(graph, x, `${UNET_PREFIX}out.2`, "refittable");
     graph.output("output", x, ["batch", graph.size(`${UNET_PREFIX}out.2.weight`, 0), "height", "width"]);
     return graph.finish();
@@ -97,11 +97,11 @@ class UNetWriter {
 
   #residualBlock(x: string, path: string): string {
     const graph = this.#graph;
-    let y = silu(graph, groupNorm(graph, x, `${path}.in_layers.0`, 1e-5));
+    let y = silu(graph, groupNorm(graph, x, `${path}.in_layers.0`, 1e-5, "refittable"));
     y = convolution(graph, y, `${path}.in_layers.2`, "refittable");
     const embedding = linear(graph, this.#embedding, `${path}.emb_layers.1`, "refittable");
     y = graph.op("Add", [y, graph.op("Unsqueeze", [embedding, graph.integers([2, 3])])]);
-    y = silu(graph, groupNorm(graph, y, `${path}.out_layers.0`, 1e-5));
+    y = silu(graph, groupNorm(graph, y, `${path}.out_layers.0`, 1e-5, "refittable"));
     y = convolution(graph, y, `${path}.out_layers.3`, "refittable");
     const skip = graph.hasModule(`${path}.skip_connection`) ? convolution(graph, x, `${path}.skip_connection`, "refittable") : x;
     return graph.op("Add", [skip, y]);
@@ -112,7 +112,7 @@ class UNetWriter {
     const graph = this.#graph;
     const channels = graph.size(`${path}.norm.weight`, 0);
     const isLinear = graph.shape(`${path}.proj_in.weight`).length === 2;
-    const normalized = groupNorm(graph, x, `${path}.norm`, 1e-6);
+    const normalized = groupNorm(graph, x, `${path}.norm`, 1e-6, "refittable");
     let y = isLinear
       ? linear(graph, toSequence(graph, normalized, channels), `${path}.proj_in`, "refittable")
       : this.#convolutionToSequence(normalized, `${path}.proj_in`);
@@ -132,10 +132,10 @@ class UNetWriter {
   /** Self-attention, cross-attention to the text, GEGLU feed-forward (arXiv:2002.05202), each with its residual. */
   #transformerBlock(x: string, path: string): string {
     const graph = this.#graph;
-    const own = layerNorm(graph, x, `${path}.norm1`);
+    const own = layerNorm(graph, x, `${path}.norm1`, "refittable");
     let y = graph.op("Add", [this.#attention(own, own, `${path}.attn1`), x]);
-    y = graph.op("Add", [this.#attention(layerNorm(graph, y, `${path}.norm2`), this.#context, `${path}.attn2`), y]);
-    const projected = linear(graph, layerNorm(graph, y, `${path}.norm3`), `${path}.ff.net.0.proj`, "refittable");
+    y = graph.op("Add", [this.#attention(layerNorm(graph, y, `${path}.norm2`, "refittable"), this.#context, `${path}.attn2`), y]);
+    const projected = linear(graph, layerNorm(graph, y, `${path}.norm3`, "refittable"), `${path}.ff.net.0.proj`, "refittable");
     const [value, gate] = graph.split(projected, 2, -1) as [string, string];
     const hidden = graph.op("Mul", [value, graph.op("Gelu", [gate])]);
     return graph.op("Add", [linear(graph, hidden, `${path}.ff.net.2`, "refittable"), y]);

@@ -25,7 +25,7 @@ export function emitVaeDecoder(weights: WeightTable, target: GraphTarget): Emitt
     const upsampler = `${path}.up.${level}.upsample.conv`;
     if (graph.hasModule(upsampler)) x = convolution(graph, upsampleNearest(graph, x), upsampler, "fixed");
   }
-  x = silu(graph, groupNorm(graph, x, `${path}.norm_out`, EPSILON));
+  x = silu(graph, groupNorm(graph, x, `${path}.norm_out`, EPSILON, "fixed"));
   x = convolution(graph, x, `${path}.conv_out`, "fixed");
   graph.output("image", x, ["batch", graph.size(`${path}.conv_out.weight`, 0), "image_height", "image_width"]);
   return graph.finish();
@@ -48,7 +48,7 @@ export function emitVaeEncoder(weights: WeightTable, target: GraphTarget): Emitt
     if (graph.hasModule(downsampler)) x = convolution(graph, x, downsampler, "fixed", { stride: 2, pads: [0, 0, 1, 1] });
   }
   x = middle(graph, x, `${path}.mid`);
-  x = silu(graph, groupNorm(graph, x, `${path}.norm_out`, EPSILON));
+  x = silu(graph, groupNorm(graph, x, `${path}.norm_out`, EPSILON, "fixed"));
   x = convolution(graph, x, `${path}.conv_out`, "fixed");
   if (graph.hasModule(`${VAE_PREFIX}quant_conv`)) x = convolution(graph, x, `${VAE_PREFIX}quant_conv`, "fixed");
   graph.output("moments", x, ["batch", graph.size(`${path}.conv_out.weight`, 0), "height", "width"]);
@@ -72,9 +72,9 @@ function middle(graph: GraphBuilder, x: string, path: string): string {
 }
 
 function residualBlock(graph: GraphBuilder, x: string, path: string): string {
-  let y = silu(graph, groupNorm(graph, x, `${path}.norm1`, EPSILON));
+  let y = silu(graph, groupNorm(graph, x, `${path}.norm1`, EPSILON, "fixed"));
   y = convolution(graph, y, `${path}.conv1`, "fixed");
-  y = silu(graph, groupNorm(graph, y, `${path}.norm2`, EPSILON));
+  y = silu(graph, groupNorm(graph, y, `${path}.norm2`, EPSILON, "fixed"));
   y = convolution(graph, y, `${path}.conv2`, "fixed");
   const skip = graph.hasModule(`${path}.nin_shortcut`) ? convolution(graph, x, `${path}.nin_shortcut`, "fixed") : x;
   return graph.op("Add", [skip, y]);
@@ -83,7 +83,7 @@ function residualBlock(graph: GraphBuilder, x: string, path: string): string {
 /** One head over all pixels. */
 function selfAttention(graph: GraphBuilder, x: string, path: string): string {
   const width = graph.size(`${path}.norm.weight`, 0);
-  const sequence = toSequence(graph, groupNorm(graph, x, `${path}.norm`, EPSILON), width);
+  const sequence = toSequence(graph, groupNorm(graph, x, `${path}.norm`, EPSILON, "fixed"), width);
   const [q, k, v] = ["q", "k", "v"].map((name) => linear(graph, sequence, `${path}.${name}`, "fixed")) as [string, string, string];
   const attended = linear(graph, attention(graph, q, k, v, { heads: 1, width }), `${path}.proj_out`, "fixed");
   return graph.op("Add", [toImage(graph, attended, x), x]);
