@@ -4,7 +4,7 @@ import type { JobContext } from "../jobs/context.ts";
 import { describeFile } from "../jobs/describe.ts";
 import type { EngineCache, LoadedBundle } from "../jobs/engine-cache.ts";
 import { runJob } from "../jobs/run.ts";
-import type { FailureData, FileSummary, JobKind, JobProgress, Jobs, LoadedEngine, Notifications, Requests } from "./protocol.ts";
+import type { FailureData, FileSummary, JobKind, JobProgress, LoadedEngine, Notifications, Requests } from "./protocol.ts";
 
 export interface ServerOptions {
   /** In an untrusted workspace: headers are read, but nothing that loads native code or writes files runs. */

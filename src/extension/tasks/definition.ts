@@ -47,7 +47,7 @@ function optionArguments(option: string, value: Value | undefined): string[] {
   if (value === true) return [flag];
   // `--name=value`, because a value such as a prompt or a strength may start with a dash.
   if (option === "lora") return [value].flat().map((lora) => `${flag}=${loraText(lora as Lora)}`);
-  return [`${flag}=${[value].flat().join(",")}`];
+  return [`${flag}=${[value as string | number | (string | number)[]].flat().join(",")}`];
 }
 
 /**

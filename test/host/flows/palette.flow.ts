@@ -39,8 +39,8 @@ export const flow: Flow = {
     await workbench.check("Generate Image", "emoji-xl_ink_s1.00.trt_lora");
     await workbench.screenshot("6-loras");
     await workbench.page.keyboard.press("Enter");
-    await workbench.type("Generate Image", "0.9");
-    await workbench.type("Generate Image", "red apple");
+    await workbench.type("The scale of emoji-xl_ink", "0.9");
+    await workbench.type("The prompt", "red apple");
     await workbench.tab(".png").waitFor({ timeout: 120_000 });
     await workbench.pictureShown();
     await workbench.screenshot("7-picture");

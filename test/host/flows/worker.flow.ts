@@ -20,7 +20,7 @@ export const flow: Flow = {
       await workbench.pick("Generate Image", "emoji-xl");
       await workbench.quickPickRow("ink.safetensors").waitFor();
       await workbench.page.keyboard.press("Enter");
-      await workbench.type("Generate Image", "a cat face");
+      await workbench.type("The prompt", "a cat face");
     };
     await generate();
     const progress = workbench.notification("left");

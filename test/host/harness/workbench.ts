@@ -89,9 +89,9 @@ export class Workbench {
     await this.quickPickRow(row).first().click();
   }
 
-  /** Waits for the input box with this title, types, and presses Enter. */
-  async type(title: string, text: string): Promise<void> {
-    await this.page.locator(".quick-input-widget:visible .quick-input-title").filter({ hasText: title }).waitFor({ timeout: 30_000 });
+  /** Waits for the input box that asks this, types, and presses Enter. */
+  async type(question: string, text: string): Promise<void> {
+    await this.page.locator(".quick-input-widget:visible .quick-input-message").filter({ hasText: question }).waitFor({ timeout: 30_000 });
     await this.quickInput().fill(text);
     await this.page.keyboard.press("Enter");
   }
