@@ -3,6 +3,7 @@ import { throwIfCancelled } from "../formats/errors.ts";
 import { findNonFinite, isNumericDtype } from "../formats/numbers.ts";
 import type { TensorEntry } from "../formats/safetensors.ts";
 import { LoraFile } from "../lora/lora-file.ts";
+import { entriesOf } from "../lora/update.ts";
 import { lowRankNorm } from "./low-rank-norm.ts";
 import type { LayerStatistics } from "./results.ts";
 
@@ -19,10 +20,12 @@ export async function loraStatistics(path: string, options: StatisticsOptions): 
   try {
     const read: Read = (entry) => lora.readFloat32(entry);
     return await each(lora.updates, options, async (update): Promise<LayerStatistics> => {
-      const { module: name, alpha } = update;
-      if (update.kind !== "lowRank") return { name, kind: update.kind, nan: 0, infinite: 0 };
-      const factors = await lowRank(read, update.up, update.down, update.rank, update.scale);
-      return { name, kind: "lowRank", rank: update.rank, ...(alpha !== undefined && { alpha }), ...factors };
+      const { module: name, label: kind, rank, alpha } = update;
+      const described = { name, kind, ...(rank > 0 && { rank }), ...(alpha !== undefined && { alpha }) };
+      if (update.kind === "lowRank") return { ...described, ...(await lowRank(read, update.up, update.down, rank, update.scale)) };
+      const tensors = await Promise.all(numbersOf(entriesOf(update)).map(read));
+      const found = countNonFinite(tensors);
+      return { ...described, ...found, ...(update.kind === "dense" && tensors[0] && { norm: Math.abs(update.scale) * norm(tensors[0]) }) };
     });
   } finally {
     await lora.close();
@@ -45,9 +48,13 @@ async function changeStatistics(read: Read, name: string, change: StoredChange):
     return { name, kind: "lowRank", rank: change.rank, ...(await lowRank(read, change.up, change.down, change.rank, 1)) };
   }
   const entries = change.kind === "factors" ? [...change.factors.values()] : [change.values];
-  const tensors = await Promise.all(entries.filter(({ dtype }) => isNumericDtype(dtype)).map(read));
+  const tensors = await Promise.all(numbersOf(entries).map(read));
   const found = countNonFinite(tensors);
   return { name, kind: change.kind, ...found, ...(change.kind === "dense" && tensors[0] && { norm: norm(tensors[0]) }) };
+}
+
+function numbersOf(entries: readonly TensorEntry[]): TensorEntry[] {
+  return entries.filter(({ dtype }) => isNumericDtype(dtype));
 }
 
 async function each<Item, Result>(
