@@ -23,8 +23,8 @@ export async function isDeltaFile(path: string): Promise<boolean> {
  */
 export async function loadAdapter(path: string, base: BaseDescription, readBase: BaseReader, signal?: AbortSignal): Promise<LoadedAdapter> {
   if (await isDeltaFile(path)) {
-    const { delta, unmatched } = await readDelta(path, base, readBase, signal);
-    return { delta, report: { matched: Array.from(delta.changes.keys()), unmatched, suspicious: [] } };
+    const { delta, unmatched, suspicious } = await readDelta(path, base, readBase, signal);
+    return { delta, report: { matched: Array.from(delta.changes.keys()), unmatched, suspicious } };
   }
   const lora = await LoraFile.open(path);
   try {

@@ -17,6 +17,8 @@ export interface ReadDelta {
   readonly delta: Delta;
   /** Weights of the file that cannot be changed in this engine, with the reason. */
   readonly unmatched: readonly Finding[];
+  /** What is odd about the file, though it can be used. */
+  readonly suspicious: readonly Finding[];
 }
 
 /**
@@ -31,6 +33,7 @@ export async function readDelta(path: string, base: BaseDescription, readBase: B
     const shapes = new Map(base.weights.map(({ name, shape }) => [name, shape]));
     const changes = new Map<string, WeightChange & { readonly shape: readonly number[] }>();
     const unmatched: Finding[] = [];
+    const unrelated: string[] = [];
     for (const [name, stored] of file.changes) {
       throwIfCancelled(signal);
       const shape = shapes.get(name);
@@ -39,7 +42,9 @@ export async function readDelta(path: string, base: BaseDescription, readBase: B
         unmatched.push({ name, reason: reason! });
         continue;
       }
-      const change = await readChange(file, name, stored, readBase);
+      const original = stored.kind === "fullWeights" ? await readBase(name) : undefined;
+      const change = await readChange(file, stored, original);
+      if (original && change.kind === "dense" && isUnrelated(change.values, original)) unrelated.push(name);
       const problem = unusable(change, shape);
       if (problem === undefined) changes.set(name, { ...change, shape });
       else unmatched.push({ name, reason: problem });
@@ -47,7 +52,7 @@ export async function readDelta(path: string, base: BaseDescription, readBase: B
     if (changes.size === 0) throw nothingFits(path, base, unmatched);
     const { loraFile = path, loraStrength: strength = 1 } = file.metadata;
     const delta = { file: path, architecture: base.architecture, baseFingerprint: base.fingerprint, loraFile, strength, changes };
-    return { delta, unmatched };
+    return { delta, unmatched, suspicious: strangeBase(unrelated, changes.size) };
   } finally {
     await file.close();
   }
@@ -80,17 +85,27 @@ function misfit(stored: StoredChange, shape: readonly number[]): string | undefi
     : `it changes a matrix of ${changedRows} × ${changedColumns}, the engine's weight is one of ${rows} × ${columns}`;
 }
 
-async function readChange(file: DeltaFile, name: string, stored: StoredChange, readBase: BaseReader): Promise<WeightChange> {
+async function readChange(file: DeltaFile, stored: StoredChange, base: Float32Array | undefined): Promise<WeightChange> {
   if (stored.kind === "lowRank") {
     return { kind: "lowRank", rank: stored.rank, up: await file.read(stored.up), down: await file.read(stored.down) };
   }
   if (stored.kind === "factors") return readFactors(file, stored.factors);
   const values = await file.read(stored.values);
-  if (stored.kind === "fullWeights") {
-    const base = await readBase(name);
-    for (let i = 0; i < values.length; i++) values[i]! -= base[i]!;
-  }
+  if (base) for (let i = 0; i < values.length; i++) values[i]! -= base[i]!;
   return { kind: "dense", values };
+}
+
+/** Whether a weight is as far from the base's as one of another model is: independent ones differ by √2 of their norm. */
+function isUnrelated(change: Float32Array, base: Float32Array): boolean {
+  const norm = (values: Float32Array) => Math.sqrt(values.reduce((sum, value) => sum + value * value, 0));
+  return norm(change) > norm(base);
+}
+
+/** What whole weights of version 1, which names no base, tell about it. */
+function strangeBase(unrelated: readonly string[], count: number): Finding[] {
+  if (unrelated.length * 2 < count || unrelated[0] === undefined) return [];
+  const reason = `${unrelated.length} of its ${count} weights have nothing in common with this engine's: it was made for another checkpoint`;
+  return [{ name: unrelated[0], reason }];
 }
 
 /** Puts the factors of each part together: "part_1.rows_0_768.hada_w1_a" is one of part 1. */

@@ -6,6 +6,7 @@ import { changeTensor, writeDeltaFile, type ChangeSource } from "../../src/forma
 import { SafetensorsFile } from "../../src/formats/safetensors.ts";
 import { writeSafetensors } from "../../src/formats/safetensors-writer.ts";
 import type { BaseDescription } from "../../src/lora/base.ts";
+import { convertVersion1 } from "../../src/lora/convert-version-1.ts";
 import { loadAdapter } from "../../src/lora/load-adapter.ts";
 import { LoraFile } from "../../src/lora/lora-file.ts";
 import { prepareDelta, writeDelta } from "../../src/lora/make-delta.ts";
@@ -139,6 +140,25 @@ describe("a delta file", () => {
     expect(change.kind).toBe("dense");
     const found = change.kind === "dense" ? change.values : new Float32Array();
     found.forEach((value, index) => expect(Math.abs(value - (index % 3))).toBeLessThan(1e-6));
+  });
+
+  it("of version 1 is converted to version 2, which any scale can be applied of", async () => {
+    const path = join(folder, "whole.trt_lora");
+    const values = weights.get(PROJ_IN)!.map((value, index) => value + (index % 3) / 4);
+    await writeSafetensors(path, [{ name: PROJ_IN, ...changeTensor(values, [16, 16], "F32") }], {});
+    const output = join(folder, "converted.trt_lora");
+    expect(await convertVersion1(path, output, base, readBase)).toEqual({ changed: [PROJ_IN], unmatched: [] });
+    const [before, after] = [await readDelta(path, base, readBase), await readDelta(output, base, () => Promise.reject(new Error("no")))];
+    expect(after.delta.changes).toEqual(before.delta.changes);
+    await expect(convertVersion1(output, join(folder, "again.trt_lora"), base, readBase)).rejects.toMatchObject({ code: "delta.invalid" });
+  });
+
+  it("of version 1 made for another checkpoint is told by its values", async () => {
+    const path = join(folder, "foreign.trt_lora");
+    const other = weights.get(PROJ_IN)!.toReversed();
+    await writeSafetensors(path, [{ name: PROJ_IN, ...changeTensor(other, [16, 16], "F32") }], {});
+    const { suspicious } = await readDelta(path, base, readBase);
+    expect(suspicious).toEqual([{ name: PROJ_IN, reason: expect.stringMatching(/1 of its 1 weights .* another checkpoint/) as string }]);
   });
 
   it("and its LoRA load alike", async () => {
