@@ -7,7 +7,7 @@ import { isDtype } from "../../formats/dtype.ts";
 import { writeWeightManifest } from "../../formats/weight-manifest.ts";
 import type { Component } from "../../models/architecture.ts";
 import type { Weight } from "../../models/checkpoint.ts";
-import { emitComponent, ONNX_RUNTIME_TARGET, writeGraph, type EmittedGraph } from "../../models/graph/emit.ts";
+import { emitComponent, ONNX_RUNTIME_TARGET, writeGraph, type EmittedGraph, type GraphTarget } from "../../models/graph/emit.ts";
 import type { BuildRequest, BuiltBundle } from "../backend.ts";
 import { hashWeights, nonFiniteWarnings } from "../weight-hashes.ts";
 import { convertWeights, isStoredAs, linkWeights, type WeightFiles } from "../weight-files.ts";
@@ -17,10 +17,11 @@ import { convertWeights, isStoredAs, linkWeights, type WeightFiles } from "../we
  * as they are, computes in fp32 and reads the weights where they stand.
  */
 export async function buildForOnnxRuntime(request: BuildRequest): Promise<BuiltBundle> {
-  const { checkpoint, components, signal } = request;
+  const { checkpoint, components, precision, signal } = request;
+  const target: GraphTarget = { ...ONNX_RUNTIME_TARGET, weightDtype: precision ?? "checkpoint" };
   const graphs = components.map((component) => {
     const weights = checkpoint.components.get(component)!;
-    return { component, graph: emitComponent(component, weights, checkpoint.configuration, ONNX_RUNTIME_TARGET) };
+    return { component, graph: emitComponent(component, weights, checkpoint.configuration, target) };
   });
   const needed = new Map<string, Weight>();
   for (const { component, graph } of graphs) {
