@@ -1,5 +1,6 @@
 #include "cuda_driver.h"
 
+#include <mutex>
 #include <string>
 
 #include "native_error.h"
@@ -23,7 +24,12 @@ SharedLibrary OpenDriver() {
 }  // namespace
 
 Cuda CudaDriver::Load() {
-  return Cuda(new CudaDriver());
+  // Kept until the process ends: with the last one the primary context and all that TensorRT has in it would go.
+  static std::mutex mutex;
+  static auto* loaded = new Cuda();
+  const std::lock_guard<std::mutex> lock(mutex);
+  if (!*loaded) loaded->reset(new CudaDriver());
+  return *loaded;
 }
 
 CudaDriver::CudaDriver() : library_(OpenDriver()) {

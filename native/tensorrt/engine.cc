@@ -102,7 +102,7 @@ void EngineRun::SetInputShape(const std::string& name, const std::vector<std::in
   nvinfer1::Dims dims{};
   dims.nbDims = static_cast<int32_t>(shape.size());
   for (std::size_t i = 0; i < shape.size(); ++i) dims.d[i] = shape[i];
-  graph_.reset();
+  ForgetGraph();
   if (!context_->setInputShape(name.c_str(), dims)) Fail(logger_, "refuses " + ShapeText(shape) + " for \"" + name + "\"");
   binding.shape = shape;
 }
@@ -117,7 +117,7 @@ void EngineRun::Prepare() {
     }
     binding.bytes = bytes;
     if (binding.buffer.bytes() >= bytes && binding.buffer.address() != 0) continue;
-    graph_.reset();
+    ForgetGraph();
     binding.buffer = DeviceBuffer();
     binding.buffer = DeviceBuffer(engine_.cuda(), bytes > 0 ? bytes : 1);
     if (!context_->setTensorAddress(name.c_str(), binding.buffer.pointer())) Fail(logger_, "refuses the memory of \"" + name + "\"");
@@ -140,18 +140,25 @@ void EngineRun::EnqueueOnce(const CudaStream& stream) {
   if (!context_->enqueueV3(stream.get())) Fail(logger_, "cannot run the engine");
 }
 
+void EngineRun::ForgetGraph() {
+  graph_.reset();
+  ran_once_ = false;
+}
+
 void EngineRun::Enqueue(const CudaStream& stream, bool as_graph) {
-  if (!as_graph) return EnqueueOnce(stream);
-  if (!graph_) {
-    // The first run after a change of shapes prepares things that must not be captured.
+  if (!as_graph || !ran_once_) {
     EnqueueOnce(stream);
+    ran_once_ = true;
+    return;
+  }
+  if (!graph_) {
     stream.Wait();
     CudaGraph::Begin(engine_.cuda(), stream);
     try {
       EnqueueOnce(stream);
     } catch (...) {
       try {
-        CudaGraph(engine_.cuda(), stream);
+        const CudaGraph discarded(engine_.cuda(), stream);
       } catch (const NativeError&) {
         // The capture had to be ended; why it failed is told by the first error.
       }

@@ -66,8 +66,16 @@ class EngineRun {
   const std::vector<std::int64_t>& ShapeOf(const std::string& name) const;
   CUdeviceptr AddressOf(const std::string& name) const;
   std::size_t BytesOf(const std::string& name) const;
-  /** Queues one run; with `as_graph` as one captured graph, made when the shapes are new. */
+  const TensorInfo& InfoOf(const std::string& name) const {
+    return Find(name).info;
+  }
+  /**
+   * Queues one run. With `as_graph`, the first run after a change of shapes or weights is an ordinary one, which prepares what must not be
+   * captured, and those after it are launches of one captured graph.
+   */
   void Enqueue(const CudaStream& stream, bool as_graph);
+  /** To be called when the engine's weights have changed. */
+  void ForgetGraph();
   void SetProfiler(nvinfer1::IProfiler* profiler);
   /** Bytes of scratch memory and of the tensors' buffers. */
   std::size_t ScratchBytes() const;
@@ -89,6 +97,7 @@ class EngineRun {
   std::unique_ptr<nvinfer1::IExecutionContext> context_;
   std::map<std::string, Binding> bindings_;
   std::unique_ptr<CudaGraph> graph_;
+  bool ran_once_ = false;
 };
 
 }  // namespace redux

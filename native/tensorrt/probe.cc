@@ -8,6 +8,7 @@
 #include <fstream>
 #include <iostream>
 #include <map>
+#include <memory>
 #include <random>
 #include <sstream>
 #include <string>
@@ -241,8 +242,8 @@ class Probe {
       : options_(std::move(options)),
         logger_(options_.verbose ? nvinfer1::ILogger::Severity::kINFO : nvinfer1::ILogger::Severity::kERROR,
                 [](nvinfer1::ILogger::Severity, const std::string& line) { std::cerr << line << '\n'; }),
-        library_(options_.library) {
-    std::cout << kFlavour << ' ' << library_.version() << " from " << library_.file() << std::endl;
+        library_(TensorRtLibrary::Open(options_.library)) {
+    std::cout << kFlavour << ' ' << library_->version() << " from " << library_->file() << std::endl;
     if (options_.build_only) return;
     cuda_ = CudaDriver::Load();
     cuda_->Enter();
@@ -308,14 +309,14 @@ class Probe {
     build.detailed = options_.profile;
     build.compute_capabilities = options_.capabilities;
     const std::atomic<bool> never{false};
-    const BuildReport report = BuildPlan(library_, logger_, build, {}, never);
+    const BuildReport report = BuildPlan(*library_, logger_, build, {}, never);
     std::cout << "parsed in " << report.parse_seconds << " s, built in " << report.build_seconds << " s" << std::endl;
     return report;
   }
 
   void RunPlan(const std::string& stem, Row& row) {
     const CudaStream stream(cuda_);
-    const Engine engine(library_, cuda_, logger_, stem + ".plan");
+    const Engine engine(*library_, cuda_, logger_, stem + ".plan");
     EngineRun run(engine, logger_);
     for (const TensorInfo& info : engine.tensors()) {
       if (!info.is_input) continue;
@@ -390,7 +391,7 @@ class Probe {
 
   const Options options_;
   Logger logger_;
-  const TensorRtLibrary library_;
+  const std::shared_ptr<const TensorRtLibrary> library_;
   Cuda cuda_;
   std::vector<float> first_output_;
 };

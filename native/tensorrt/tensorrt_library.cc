@@ -1,6 +1,8 @@
 #include "tensorrt_library.h"
 
 #include <exception>
+#include <map>
+#include <mutex>
 
 #include "../cuda/native_error.h"
 
@@ -42,6 +44,15 @@ std::unique_ptr<Product> Created(Logger& logger, const char* what, Make make) {
   throw NativeError("backend.unavailable", std::string(kFlavour) + " gives no " + what + ": " + (reason.empty() ? "it does not say why" : reason));
 }
 }  // namespace
+
+std::shared_ptr<const TensorRtLibrary> TensorRtLibrary::Open(const std::string& folder) {
+  static std::mutex mutex;
+  static auto* opened = new std::map<std::string, std::shared_ptr<const TensorRtLibrary>>();
+  const std::lock_guard<std::mutex> lock(mutex);
+  std::shared_ptr<const TensorRtLibrary>& library = (*opened)[folder];
+  if (!library) library.reset(new TensorRtLibrary(folder));
+  return library;
+}
 
 TensorRtLibrary::TensorRtLibrary(const std::string& folder)
     : tensorrt_(Place(folder, FileName(kIsRtx ? "tensorrt_rtx" : "nvinfer"))),

@@ -22,12 +22,14 @@ constexpr const char* kFlavour = "TensorRT";
 
 /**
  * TensorRT and its ONNX parser, loaded at run time. A library of another major version has another binary interface and is refused.
- * Everything made here must be gone before the library is.
  */
 class TensorRtLibrary {
  public:
-  /** @param folder where the libraries are; empty: the loader's own places */
-  explicit TensorRtLibrary(const std::string& folder);
+  /**
+   * The libraries of a folder, or, where that is empty, those in the loader's own places. They stay loaded until the process ends: TensorRT
+   * keeps threads and GPU state of its own that do not survive being unloaded.
+   */
+  static std::shared_ptr<const TensorRtLibrary> Open(const std::string& folder);
 
   /** "10.6.0" as the library itself says. */
   const std::string& version() const {
@@ -45,6 +47,8 @@ class TensorRtLibrary {
   std::unique_ptr<nvonnxparser::IParser> CreateParser(nvinfer1::INetworkDefinition& network, Logger& logger) const;
 
  private:
+  explicit TensorRtLibrary(const std::string& folder);
+
   SharedLibrary builder_resource_;
   SharedLibrary tensorrt_;
   SharedLibrary parser_;

@@ -1,0 +1,35 @@
+#pragma once
+
+/* What the host hands to the kernels: read by NVRTC too, so that nothing but built-in types stands here. */
+
+namespace redux {
+
+/** Number types, as the kernels and their callers count them. */
+enum { kGpuFloat32 = 0, kGpuFloat16 = 1, kGpuBfloat16 = 2 };
+
+/** One change of a weight. rank > 0: scale · up [rows, rank] · down [rank, columns]; rank 0: scale · values [rows, columns] in `up`. */
+struct GpuTerm {
+  unsigned long long up;
+  unsigned long long down;
+  int up_type;
+  int down_type;
+  int rank;
+  float scale;
+};
+
+/** out = base + the sum of `term_count` terms from `first_term` on; base and out are [rows, columns] of the kernel's type. */
+struct GpuMergeJob {
+  unsigned long long base;
+  unsigned long long out;
+  int rows;
+  int columns;
+  int first_term;
+  int term_count;
+  /** Tiles of all jobs before this one; a job has ceil(rows / 128) · ceil(columns / 128). */
+  unsigned first_tile;
+};
+
+/** Rows and columns of the part of a weight that one block of threads computes. */
+enum { kMergeTile = 128, kMergeThreads = 256, kElementThreads = 256 };
+
+}  // namespace redux

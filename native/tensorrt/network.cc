@@ -1,0 +1,339 @@
+#include "network.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <map>
+
+#include "../cuda/native_error.h"
+
+namespace redux {
+
+namespace {
+using Clock = std::chrono::steady_clock;
+
+double MillisecondsSince(Clock::time_point start) {
+  return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+}
+
+nvinfer1::DataType ToTensorRt(GpuType type) {
+  if (type == kGpuFloat32) return nvinfer1::DataType::kFLOAT;
+  return type == kGpuFloat16 ? nvinfer1::DataType::kHALF : nvinfer1::DataType::kBF16;
+}
+
+/** Negative for types that are no floating-point numbers here. */
+GpuType ToGpuType(nvinfer1::DataType type) {
+  if (type == nvinfer1::DataType::kFLOAT) return kGpuFloat32;
+  if (type == nvinfer1::DataType::kHALF) return kGpuFloat16;
+  return type == nvinfer1::DataType::kBF16 ? kGpuBfloat16 : -1;
+}
+
+void StopIfCancelled(const std::atomic<bool>& cancelled) {
+  if (cancelled) throw NativeError("cancelled", "The change of the weights was cancelled; the engine has the ones it had.");
+}
+
+/** Hands out a device buffer piece by piece. */
+class Arena {
+ public:
+  Arena(const Cuda& cuda, std::size_t bytes) : buffer_(cuda, bytes) {}
+
+  CUdeviceptr Take(std::size_t bytes) {
+    const CUdeviceptr address = buffer_.address() + used_;
+    used_ += Aligned(bytes);
+    return address;
+  }
+
+ private:
+  DeviceBuffer buffer_;
+  std::size_t used_ = 0;
+};
+
+/** Opens the files that changes are in, each once, for as long as it lives. */
+class NumberFiles {
+ public:
+  const void* Find(const HostNumbers& numbers) {
+    if (numbers.data || numbers.count == 0) return numbers.data;
+    auto& file = files_[numbers.file];
+    if (!file) file = std::make_unique<MappedFile>(numbers.file);
+    if (numbers.offset > file->bytes() || numbers.Bytes() > file->bytes() - numbers.offset) {
+      throw NativeError("lora.invalid", numbers.file + " has become shorter since it was opened. Load it again.");
+    }
+    return file->data() + numbers.offset;
+  }
+
+ private:
+  std::map<std::string, std::unique_ptr<MappedFile>> files_;
+};
+
+void CheckSizes(const WeightInfo& weight, const WeightChange& change) {
+  const auto rows = static_cast<std::size_t>(weight.rows);
+  const auto columns = static_cast<std::size_t>(weight.columns);
+  bool fits = change.values.count == 0 || (change.values.count == weight.Count() && change.values.type == weight.type);
+  for (const ChangeTerm& term : change.terms) {
+    const auto rank = static_cast<std::size_t>(term.rank);
+    fits = fits && (term.rank == 0 ? term.up.count == weight.Count() : term.up.count == rows * rank && term.down.count == rank * columns);
+  }
+  if (!fits) throw NativeError("delta.invalid", "The change of " + weight.name + " does not have the weight's size. Make the delta again.");
+}
+}  // namespace
+
+Network::Network(std::shared_ptr<const TensorRtLibrary> library, Cuda cuda, const Options& options, const std::atomic<bool>& cancelled)
+    : library_(std::move(library)), cuda_((cuda->Enter(), std::move(cuda))), stream_(cuda_), uploader_(cuda_, stream_) {
+  engine_ = std::make_unique<Engine>(*library_, cuda_, logger_, options.plan);
+  StopIfCancelled(cancelled);
+  run_ = std::make_unique<EngineRun>(*engine_, logger_);
+  arithmetic_ = std::make_unique<GpuArithmetic>(cuda_);
+  if (options.weights.empty() || !engine_->get().isRefittable()) return;
+  base_ = std::make_unique<BaseWeights>(cuda_, uploader_, options.weights, options.placement, cancelled);
+  std::vector<std::string> names;
+  for (const WeightInfo& weight : base_->all()) names.push_back(weight.name);
+  refitter_ = std::make_unique<Refitter>(*library_, *engine_, logger_, names);
+  RefitAllFromBase(cancelled);
+}
+
+Network::~Network() {
+  try {
+    cuda_->Enter();
+  } catch (const NativeError&) {
+    // Without the context there is nothing left to free.
+  }
+}
+
+void Network::RequireUsable() const {
+  if (!usable_) throw NativeError("engine.unusable", "A change of the weights failed midway; the engine must be loaded again.");
+}
+
+void Network::RefitAllFromBase(const std::atomic<bool>& cancelled) {
+  std::vector<const WeightInfo*> weights;
+  std::size_t bytes = 0;
+  for (const WeightInfo& weight : base_->all()) {
+    if (!refitter_->Has(weight.name)) continue;
+    weights.push_back(&weight);
+    bytes += Aligned(weight.Bytes());
+  }
+  const bool on_gpu = base_->placement() == BasePlacement::kGpu;
+  Arena arena(cuda_, on_gpu ? 0 : bytes);
+  std::vector<PlacedWeight> placed;
+  std::vector<HostPiece> pieces;
+  for (const WeightInfo* weight : weights) {
+    placed.emplace_back(weight, on_gpu ? base_->AddressOf(*weight) : arena.Take(weight->Bytes()));
+    if (!on_gpu) pieces.push_back({placed.back().second, base_->HostValuesOf(*weight), weight->Bytes()});
+  }
+  if (!uploader_.Upload(pieces, cancelled)) StopIfCancelled(cancelled);
+  RefitWith(placed, cancelled);
+}
+
+void Network::RefitWith(const std::vector<PlacedWeight>& placed, const std::atomic<bool>& cancelled) {
+  struct Clearing {
+    Refitter& refitter;
+    ~Clearing() {
+      refitter.Clear();
+    }
+  } const clearing{*refitter_};
+  for (const auto& [weight, address] : placed) {
+    refitter_->Set(weight->name, ToTensorRt(weight->type), address, static_cast<std::int64_t>(weight->Count()));
+  }
+  // Buffers of fused siblings, which live until the refit is done.
+  std::vector<DeviceBuffer> siblings;
+  for (std::vector<std::string> missing = refitter_->Missing(); !missing.empty(); missing = refitter_->Missing()) {
+    std::size_t found = 0;
+    for (const std::string& name : missing) {
+      const WeightInfo* weight = base_->Find(name);
+      if (!weight) continue;
+      ++found;
+      CUdeviceptr address = base_->AddressOf(*weight);
+      if (address == 0) {
+        siblings.emplace_back(cuda_, weight->Bytes());
+        address = siblings.back().address();
+        static_cast<void>(uploader_.Upload({{address, base_->HostValuesOf(*weight), weight->Bytes()}}, {}));
+      }
+      refitter_->Set(name, ToTensorRt(weight->type), address, static_cast<std::int64_t>(weight->Count()));
+    }
+    if (found == 0) {
+      throw NativeError("engine.failed", "TensorRT asks for the weight \"" + missing.front() + "\", which is not known. Export the checkpoint again.");
+    }
+  }
+  StopIfCancelled(cancelled);
+  usable_ = false;
+  refitter_->Refit(stream_);
+  usable_ = true;
+  run_->ForgetGraph();
+}
+
+ChangeTimes Network::SetChanges(const std::vector<WeightChange>& changes, const std::atomic<bool>& cancelled) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  cuda_->Enter();
+  RequireUsable();
+  if (!refitter_) {
+    if (changes.empty()) return {};
+    throw NativeError("engine.notRefittable", "The engine was built without weights that can be changed. Export the checkpoint again with --refit individual.");
+  }
+  ChangeTimes times;
+  const Clock::time_point started = Clock::now();
+  StopIfCancelled(cancelled);
+
+  std::set<std::string> now_changed;
+  std::size_t factor_bytes = 0;
+  std::size_t weight_bytes = 0;
+  for (const WeightChange& change : changes) {
+    const WeightInfo* weight = base_->Find(change.name);
+    if (!weight || !refitter_->Has(change.name)) {
+      throw NativeError("delta.invalid", "The engine has no weight " + change.name + " that can be changed. Export the checkpoint again.");
+    }
+    CheckSizes(*weight, change);
+    if (!now_changed.insert(change.name).second) throw NativeError("delta.invalid", "The weight " + change.name + " is changed twice.");
+    weight_bytes += Aligned(weight->Bytes());
+    for (const ChangeTerm& term : change.terms) factor_bytes += Aligned(term.up.Bytes()) + Aligned(term.down.Bytes());
+  }
+  std::vector<const WeightInfo*> restored;
+  for (const std::string& name : changed_) {
+    if (now_changed.count(name) == 0) restored.push_back(base_->Find(name));
+  }
+  const bool base_on_gpu = base_->placement() == BasePlacement::kGpu;
+  if (!base_on_gpu) {
+    for (const WeightInfo* weight : restored) weight_bytes += Aligned(weight->Bytes());
+  }
+
+  // New values get memory for the time of this call alone.
+  Arena factors(cuda_, factor_bytes);
+  Arena values(cuda_, weight_bytes);
+  NumberFiles files;
+  std::vector<HostPiece> pieces;
+  std::vector<GpuMerge> merges;
+  std::vector<PlacedWeight> placed;
+  const auto upload_numbers = [&](const HostNumbers& numbers) {
+    const CUdeviceptr address = factors.Take(numbers.Bytes());
+    pieces.push_back({address, files.Find(numbers), numbers.Bytes()});
+    times.uploaded_bytes += numbers.Bytes();
+    return address;
+  };
+  for (const WeightChange& change : changes) {
+    const WeightInfo& weight = *base_->Find(change.name);
+    const CUdeviceptr out = values.Take(weight.Bytes());
+    placed.emplace_back(&weight, out);
+    if (change.values.count > 0) {
+      pieces.push_back({out, files.Find(change.values), weight.Bytes()});
+      times.uploaded_bytes += weight.Bytes();
+      continue;
+    }
+    GpuMerge merge;
+    merge.base = base_on_gpu ? base_->AddressOf(weight) : out;
+    merge.out = out;
+    merge.type = weight.type;
+    merge.rows = weight.rows;
+    merge.columns = weight.columns;
+    if (!base_on_gpu) pieces.push_back({out, base_->HostValuesOf(weight), weight.Bytes()});
+    for (const ChangeTerm& term : change.terms) {
+      GpuTerm gpu_term{};
+      gpu_term.up = upload_numbers(term.up);
+      gpu_term.up_type = term.up.type;
+      if (term.rank > 0) gpu_term.down = upload_numbers(term.down);
+      gpu_term.down_type = term.down.type;
+      gpu_term.rank = term.rank;
+      gpu_term.scale = term.scale;
+      merge.terms.push_back(gpu_term);
+    }
+    merges.push_back(std::move(merge));
+  }
+  for (const WeightInfo* weight : restored) {
+    const CUdeviceptr address = base_on_gpu ? base_->AddressOf(*weight) : values.Take(weight->Bytes());
+    placed.emplace_back(weight, address);
+    if (!base_on_gpu) pieces.push_back({address, base_->HostValuesOf(*weight), weight->Bytes()});
+  }
+  if (placed.empty()) return times;
+
+  const bool complete = uploader_.Upload(pieces, cancelled);
+  stream_.Wait();
+  if (!complete) StopIfCancelled(cancelled);
+  times.upload = MillisecondsSince(started);
+  const Clock::time_point merging = Clock::now();
+  arithmetic_->Merge(stream_, merges);
+  stream_.Wait();
+  times.merge = MillisecondsSince(merging);
+  const Clock::time_point refitting = Clock::now();
+  RefitWith(placed, cancelled);
+  times.refit = MillisecondsSince(refitting);
+  times.changed = changes.size();
+  times.restored = restored.size();
+  changed_ = std::move(now_changed);
+  return times;
+}
+
+std::vector<NetworkOutput> Network::Run(const std::vector<HostTensor>& inputs) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  cuda_->Enter();
+  RequireUsable();
+  std::size_t staging = 0;
+  for (const HostTensor& input : inputs) {
+    run_->SetInputShape(input.name, input.shape);
+    staging += Aligned(input.bytes);
+  }
+  run_->Prepare();
+  std::size_t output_bytes = 0;
+  for (const TensorInfo& info : tensors()) {
+    if (!info.is_input) output_bytes += Aligned(run_->BytesOf(info.name) / BytesOf(info.type) * sizeof(float));
+  }
+  const std::size_t bytes = std::max(staging, output_bytes);
+  if (input_staging_.bytes() < bytes) input_staging_ = DeviceBuffer(cuda_, bytes);
+  if (host_staging_.bytes() < bytes) host_staging_ = PinnedBuffer(cuda_, bytes);
+
+  std::size_t place = 0;
+  for (const HostTensor& input : inputs) {
+    const std::size_t wanted = run_->BytesOf(input.name);
+    const TensorInfo& info = run_->InfoOf(input.name);
+    const GpuType type = ToGpuType(info.type);
+    const bool is_integer = info.type == nvinfer1::DataType::kINT32;
+    if (is_integer != input.is_integer || (type < 0 && !is_integer) || input.bytes / 4 != wanted / BytesOf(info.type)) {
+      throw NativeError("engine.failed", "The input \"" + input.name + "\" has another type or size than the engine takes.");
+    }
+    std::memcpy(host_staging_.data() + place, input.data, input.bytes);
+    const bool direct = is_integer || type == kGpuFloat32;
+    const CUdeviceptr target = direct ? run_->AddressOf(input.name) : input_staging_.address() + place;
+    stream_.Upload(target, host_staging_.data() + place, input.bytes);
+    if (!direct) arithmetic_->Convert(stream_, target, kGpuFloat32, run_->AddressOf(input.name), type, input.bytes / sizeof(float));
+    place += Aligned(input.bytes);
+  }
+  run_->Enqueue(stream_, use_graph_);
+  stream_.Wait();
+
+  std::vector<NetworkOutput> outputs;
+  place = 0;
+  for (const TensorInfo& info : tensors()) {
+    if (info.is_input) continue;
+    const std::size_t count = run_->BytesOf(info.name) / BytesOf(info.type);
+    const GpuType type = ToGpuType(info.type);
+    if (type < 0) throw NativeError("engine.failed", "The output \"" + info.name + "\" has a type that is not supported.");
+    const CUdeviceptr source = type == kGpuFloat32 ? run_->AddressOf(info.name) : input_staging_.address() + place;
+    if (type != kGpuFloat32) arithmetic_->Convert(stream_, run_->AddressOf(info.name), type, source, kGpuFloat32, count);
+    stream_.Download(host_staging_.data() + place, source, count * sizeof(float));
+    outputs.push_back({info.name, run_->ShapeOf(info.name), std::vector<float>(count)});
+    place += Aligned(count * sizeof(float));
+  }
+  stream_.Wait();
+  place = 0;
+  for (NetworkOutput& output : outputs) {
+    std::memcpy(output.values.data(), host_staging_.data() + place, output.values.size() * sizeof(float));
+    place += Aligned(output.values.size() * sizeof(float));
+  }
+  return outputs;
+}
+
+NetworkMemory Network::Memory() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  NetworkMemory memory;
+  memory.plan = engine_->plan_bytes();
+  memory.scratch = run_->ScratchBytes();
+  memory.buffers = run_->BufferBytes() + input_staging_.bytes();
+  if (base_) {
+    memory.base_on_gpu = base_->GpuBytes();
+    memory.base_on_host = base_->HostBytes();
+  }
+  memory.pinned = uploader_.PinnedBytes() + host_staging_.bytes();
+  return memory;
+}
+
+std::vector<std::string> Network::Absent() const {
+  return refitter_ ? refitter_->absent() : std::vector<std::string>();
+}
+
+}  // namespace redux

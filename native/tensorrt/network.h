@@ -1,0 +1,145 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "../cuda/gpu_arithmetic.h"
+#include "../cuda/uploader.h"
+#include "base_weights.h"
+#include "engine.h"
+#include "refitter.h"
+
+namespace redux {
+
+/** Numbers of the host: in memory that the caller keeps, or in a file that is mapped for the time of the call. */
+struct HostNumbers {
+  GpuType type = kGpuFloat32;
+  std::size_t count = 0;
+  const void* data = nullptr;
+  /** Where `data` is null. */
+  std::string file;
+  std::uint64_t offset = 0;
+
+  std::size_t Bytes() const {
+    return count * BytesOfGpuType(type);
+  }
+};
+
+/** rank > 0: scale · up · down; rank 0: scale · `up`, which is as large as the weight. */
+struct ChangeTerm {
+  HostNumbers up;
+  HostNumbers down;
+  int rank = 0;
+  float scale = 1;
+};
+
+/** What a weight becomes: its base plus the terms, or, where `values` are given, those. */
+struct WeightChange {
+  std::string name;
+  std::vector<ChangeTerm> terms;
+  HostNumbers values;
+};
+
+struct ChangeTimes {
+  double upload = 0;
+  double merge = 0;
+  double refit = 0;
+  std::size_t uploaded_bytes = 0;
+  std::size_t changed = 0;
+  std::size_t restored = 0;
+};
+
+struct NetworkMemory {
+  std::size_t plan = 0;
+  std::size_t scratch = 0;
+  std::size_t buffers = 0;
+  std::size_t base_on_gpu = 0;
+  std::size_t base_on_host = 0;
+  std::size_t pinned = 0;
+};
+
+/** An input or output on the host's side. */
+struct HostTensor {
+  std::string name;
+  std::vector<std::int64_t> shape;
+  /** float32, or int32 for an integer input. */
+  bool is_integer = false;
+  const void* data = nullptr;
+  std::size_t bytes = 0;
+};
+
+struct NetworkOutput {
+  std::string name;
+  std::vector<std::int64_t> shape;
+  std::vector<float> values;
+};
+
+/**
+ * One network, loaded: its engine, its base weights and what changes them. One call at a time; calls from several threads wait for one
+ * another.
+ */
+class Network {
+ public:
+  struct Options {
+    std::string plan;
+    std::vector<WeightInfo> weights;
+    BasePlacement placement = BasePlacement::kGpu;
+  };
+
+  /** Loads the plan and does the first refit, which is the slow one. Throws NativeError. */
+  Network(std::shared_ptr<const TensorRtLibrary> library, Cuda cuda, const Options& options, const std::atomic<bool>& cancelled);
+
+  ~Network();
+
+  const std::vector<TensorInfo>& tensors() const {
+    return engine_->tensors();
+  }
+  /** The numbers of the inputs in, those of the outputs, as fp32, out. */
+  std::vector<NetworkOutput> Run(const std::vector<HostTensor>& inputs);
+  /**
+   * Gives these weights new values, computed from the base, and all others that were changed before the base's own. Cancelled or failed
+   * before the refit began, nothing has changed; once it has begun it is not cancelled. A refit that fails makes the network unusable.
+   */
+  ChangeTimes SetChanges(const std::vector<WeightChange>& changes, const std::atomic<bool>& cancelled);
+  NetworkMemory Memory() const;
+  bool usable() const {
+    return usable_;
+  }
+  /** Names of the weights that this engine cannot change, though the bundle says so. */
+  std::vector<std::string> Absent() const;
+
+ private:
+  /** A weight and where on the GPU its new values are. */
+  using PlacedWeight = std::pair<const WeightInfo*, CUdeviceptr>;
+
+  void RequireUsable() const;
+  void RefitAllFromBase(const std::atomic<bool>& cancelled);
+  /** Sets these and whatever TensorRT has fused with them, and refits. */
+  void RefitWith(const std::vector<PlacedWeight>& placed, const std::atomic<bool>& cancelled);
+
+  const std::shared_ptr<const TensorRtLibrary> library_;
+  const Cuda cuda_;
+  Logger logger_;
+  CudaStream stream_;
+  Uploader uploader_;
+  std::unique_ptr<GpuArithmetic> arithmetic_;
+  std::unique_ptr<Engine> engine_;
+  std::unique_ptr<EngineRun> run_;
+  std::unique_ptr<BaseWeights> base_;
+  std::unique_ptr<Refitter> refitter_;
+  /** Names of the weights that do not have the base's values now. */
+  std::set<std::string> changed_;
+  DeviceBuffer input_staging_;
+  PinnedBuffer host_staging_;
+  bool use_graph_ = true;
+  bool usable_ = true;
+  mutable std::mutex mutex_;
+};
+
+}  // namespace redux
