@@ -11,13 +11,14 @@ import type { FileNode } from "./views/nodes.ts";
 /** Where a command was started from: nothing (palette), a file of the explorer, or a row of a view. */
 export type Selection = Uri | FileNode | undefined;
 
+type LoraReference = NonNullable<Jobs["generate"]["options"]["lora"]>[number];
 type WithUris<T, K extends keyof T> = Omit<T, K> & { readonly [P in K]: Exclude<T[P], string> | string | Uri };
 
 /** The options of the jobs, with `vscode.Uri`s allowed where a path is; given by programs, with no dialog. */
 export type ExportArguments = WithUris<Jobs["export"]["options"], "checkpoint" | "output">;
 export type DeltaArguments = WithUris<Jobs["delta"]["options"], "engine" | "lora" | "output">;
 export type GenerateArguments = Omit<WithUris<Jobs["generate"]["options"], "engine" | "output">, "lora"> & {
-  readonly lora?: readonly (string | Uri | { readonly file: string | Uri; readonly scale?: number | undefined })[];
+  readonly lora?: readonly (string | Uri | WithUris<LoraReference, "file">)[];
 };
 export type InspectArguments = WithUris<Jobs["inspect"]["options"], "file">;
 

@@ -58,6 +58,8 @@ export function serve(connection: MessageConnection, engines: EngineCache, { res
   async function track<R>(token: CancellationToken, body: (signal: AbortSignal) => Promise<R>): Promise<R> {
     const controller = new AbortController();
     const subscription = token.onCancellationRequested(() => controller.abort());
+    // A token that was cancelled before its request was read tells nobody.
+    if (token.isCancellationRequested) controller.abort();
     const work = body(controller.signal);
     running.set(controller, work);
     try {

@@ -25,7 +25,7 @@ async function outputPath(now: Date): Promise<string | undefined> {
 
 function toReference(lora: NonNullable<GenerateArguments["lora"]>[number]): LoraReference {
   if (typeof lora === "string" || lora instanceof vscode.Uri) return { file: toPath(lora) };
-  return defined({ file: toPath(lora.file), scale: lora.scale });
+  return defined({ ...lora, file: toPath(lora.file) });
 }
 
 /** What was asked for, over the defaults of the settings. */

@@ -31,14 +31,17 @@ function flagOf(option: string): string {
 }
 
 /** A LoRA of a list: a path, or a path and its scale. */
-type Lora = string | { readonly file: string; readonly scale?: number };
+type Lora = string | { readonly file: string; readonly scale?: number; readonly textEncoderScale?: number; readonly blockWeights?: string };
 /** An option as package.json declares it; VS Code has checked tasks.json against that. */
 type Value = string | number | boolean | null | Lora | readonly (string | number | Lora)[];
 
 function loraText(lora: Lora): string {
   if (typeof lora === "string") return lora;
-  const { file, scale } = lora;
-  return scale === undefined ? file : `${file}:${scale}`;
+  const { file, scale, textEncoderScale, blockWeights } = lora;
+  // The two scales go by their places, so that the second needs the first.
+  const scales = textEncoderScale === undefined ? [scale] : [scale ?? 1, textEncoderScale];
+  const parts = [file, ...scales, blockWeights === undefined ? undefined : `lbw=${blockWeights}`];
+  return parts.filter((part) => part !== undefined).join(":");
 }
 
 function optionArguments(option: string, value: Value | undefined): string[] {

@@ -5,6 +5,7 @@ import type { Flow } from "../harness/flow.ts";
 
 export const flow: Flow = {
   name: "palette: export, delta, generate with the LoRA, the picture opens",
+  settings: { "tensorrt.generate.cfg": 4 },
   async run({ workbench, workspace }) {
     await workbench.openContainer();
     await workbench.welcome("No engine was found").waitFor({ timeout: 60_000 });

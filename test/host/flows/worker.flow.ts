@@ -23,7 +23,7 @@ export const flow: Flow = {
       await workbench.type("The prompt", "a cat face");
     };
     await generate();
-    const progress = workbench.notification("left");
+    const progress = workbench.notification("sampling");
     await progress.waitFor({ timeout: 60_000 });
     await workbench.screenshot("worker-1-progress");
     await progress.getByText("Cancel", { exact: true }).click();
@@ -31,7 +31,7 @@ export const flow: Flow = {
     assert.deepEqual(written(workspace), [], "a cancelled job leaves nothing");
 
     await generate();
-    await workbench.notification("left").waitFor({ timeout: 60_000 });
+    await workbench.notification("sampling").waitFor({ timeout: 60_000 });
     const worker = findWorkers(server)[0];
     assert.ok(worker);
     process.kill(worker.id, "SIGKILL");
@@ -44,8 +44,7 @@ export const flow: Flow = {
     await message.getByText("Restart", { exact: true }).click();
     await until("the new worker", () => findWorkers(server).length === 1);
 
-    await workbench.treeRow("ink.safetensors").click({ button: "right" });
-    await workbench.menuItem("Inspect…").click();
+    await workbench.contextMenu(workbench.treeRow("ink.safetensors"), "Inspect…");
     await workbench.tab("ink.safetensors.txt").waitFor({ timeout: 30_000 });
     await workbench.screenshot("worker-3-next-job");
     assert.deepEqual(written(workspace), []);

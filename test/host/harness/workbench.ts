@@ -12,6 +12,9 @@ const CHROMIUM_ARGUMENTS = [
   "--disable-sync",
 ];
 
+/** How long menus, notifications and pickers take to fade in or out. */
+const ANIMATION_MILLISECONDS = 400;
+
 export interface WorkbenchOptions {
   readonly port: number;
   readonly workspace: string;
@@ -56,6 +59,7 @@ export class Workbench {
   }
 
   async screenshot(name: string): Promise<void> {
+    await this.page.waitForTimeout(ANIMATION_MILLISECONDS);
     await this.page.screenshot({ path: join(this.#screenshots, `${name}.png`) });
   }
 
@@ -130,8 +134,13 @@ export class Workbench {
     await this.page.locator('.activitybar [role="tab"][aria-label^="TensorRT"], .activitybar a[aria-label^="TensorRT"]').first().click();
   }
 
-  menuItem(text: string): Locator {
-    return this.page.locator(".monaco-menu .action-item").filter({ hasText: text });
+  /** Opens a row's context menu and takes the item with this text; by key, as menus ignore clicks while they open. */
+  async contextMenu(row: Locator, item: string): Promise<void> {
+    await row.click({ button: "right" });
+    const entry = this.page.locator(".monaco-menu .action-item").filter({ hasText: item });
+    await entry.hover();
+    await this.page.keyboard.press("Enter");
+    await entry.waitFor({ state: "detached" });
   }
 
   /** An editor's tab with this name. */
