@@ -17,7 +17,7 @@ export function inspect({ files, jobs, reports }: Services): Commands["tensorrt.
         file = await pickFile(vscode.l10n.t("Inspect"), vscode.l10n.t("The file to look into"), [{ files: files.all }], filters);
       }
       if (file === undefined) return undefined;
-      const result = await jobs.runInNotification("inspect", { file });
+      const result = await jobs.run("inspect", { file });
       await reports.show(`${file}.txt`, inspectText(result));
       return result;
     });

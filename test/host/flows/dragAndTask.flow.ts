@@ -23,7 +23,9 @@ export const flow: Flow = {
 
     await workbench.command("Tasks: Run Task");
     await workbench.quickPickRow("export a broken file").first().click();
-    await workbench.command("View: Toggle Problems");
+    // The task's terminal comes to the front until it has ended.
+    await workbench.page.locator('[id="status.problems"]').filter({ hasText: "1" }).waitFor({ timeout: 60_000 });
+    await workbench.command("Problems: Focus on Problems View");
     await workbench.page
       .locator(".markers-panel .monaco-list-row")
       .filter({ hasText: "broken.safetensors" })
