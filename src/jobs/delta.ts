@@ -22,6 +22,9 @@ export async function makeDeltaFile(options: DeltaOptions, context: JobContext, 
   const { signal } = context;
   const opened = await openBundle(options.engine);
   const file = resolve(options.output ?? defaultDeltaFile(opened, options));
+  if (file === resolve(options.lora)) {
+    throw new UserError("option.invalid", `${file} is the LoRA itself, which the delta would replace. Choose another output.`);
+  }
   const lora = await LoraFile.open(options.lora);
   try {
     const read = stageProgress(context, "reading the LoRA");
