@@ -20,6 +20,8 @@ const EXCLUDED = "**/{node_modules,.git}/**";
 /** Changes come in bursts (a build writes many files): one scan after they end. */
 const QUIET_MILLISECONDS = 300;
 const STAT_AT_ONCE = 32;
+/** While thousands of files are described, views are drawn again this often at most. */
+const REDRAW_MILLISECONDS = 500;
 
 interface State {
   readonly bytes: number;
@@ -175,17 +177,21 @@ export class ModelFiles implements vscode.Disposable {
   async #describe(unread: ReadonlyMap<string, State>): Promise<void> {
     // Bundles and deltas first: they are few, and what people look for.
     const paths = [...unread.keys()].toSorted((a, b) => Number(extname(a) === ".safetensors") - Number(extname(b) === ".safetensors"));
+    let told = 0;
     try {
       for await (const summaries of this.#worker.describe(paths)) {
         for (const summary of summaries) {
           const state = unread.get(summary.path);
           if (state) this.#files.set(summary.path, { uri: vscode.Uri.file(summary.path), ...state, summary });
         }
+        if (Date.now() - told < REDRAW_MILLISECONDS) continue;
+        told = Date.now();
         this.#changed.fire();
       }
     } catch (error) {
       // What is not described is asked for again by the next scan.
       this.#log.warn(`Looking for model files stopped early: ${error instanceof Error ? error.message : String(error)}`);
     }
+    this.#changed.fire();
   }
 }
