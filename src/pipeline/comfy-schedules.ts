@@ -67,7 +67,7 @@ function ddimUniform(model: ModelSampling, steps: number): number[] {
   const stride = Math.max(Math.floor(sigmas.length / steps), 1);
   const result: number[] = [];
   for (let timestep = 1; timestep < sigmas.length; timestep += stride) result.push(sigmas[timestep]!);
-  return result.reverse();
+  return result.toReversed();
 }
 
 /** `count` evenly spaced numbers from 0 to 1; a single one is 0. */

@@ -42,9 +42,10 @@ export function contactSheet(cells: readonly SheetCell[], columns: number): RgbI
 
 /** The caption in lines of at most `room` characters, broken at spaces where there are any. */
 function wrap(caption: string, room: number): string[] {
+  if (room <= 0) return [];
   const lines: string[] = [];
   let rest = Array.from(caption.trim().replace(/\s+/g, " "));
-  while (rest.length > 0 && room > 0) {
+  while (rest.length > 0) {
     if (lines.length === MOST_LINES) {
       const end = lines.pop()!;
       return [...lines, `${end.slice(0, Math.max(room - 3, 0))}...`.slice(0, room)];

@@ -141,8 +141,8 @@ describe("size embeddings", () => {
   const isEmbeddingOf = (row: number, part: Float32Array) =>
     fixture.embedding[row]!.every((number, at) => Math.abs(number - part[at]!) <= 6e-8 * (fixture.values[row]! + 3));
 
-  test.each(fixture.values.map((value, row) => [value, row]))("of %d equals diffusers' get_timestep_embedding", (value, row) => {
-    const embedding = sinusoidalEmbedding([7, value], 256);
+  test.each(fixture.values.map((number, row) => [number, row]))("of %d equals diffusers' get_timestep_embedding", (number, row) => {
+    const embedding = sinusoidalEmbedding([7, number], 256);
     expect(embedding).toHaveLength(512);
     expect(isEmbeddingOf(row, embedding.subarray(256))).toBe(true);
     expect(isEmbeddingOf(row, embedding.subarray(0, 256))).toBe(false);

@@ -4,11 +4,11 @@ import { loadClipTokenizer } from "../../src/pipeline/clip-tokenizer.ts";
 import { applyEmphasis, encodePlan } from "../../src/pipeline/prompt-chunks.ts";
 import { extractLoras, parsePrompt } from "../../src/pipeline/prompt.ts";
 
-const fixture = <T>(name: string) => JSON.parse(readFileSync(new URL(`../fixtures/text/${name}`, import.meta.url), "utf8")) as T;
+const fixture = (name: string): unknown => JSON.parse(readFileSync(new URL(`../fixtures/text/${name}`, import.meta.url), "utf8"));
 
 type ExpectedPart = "BREAK" | [string, number];
-const prompts = fixture<{ prompt: string; parts: ExpectedPart[] }[]>("prompts.json");
-const plans = fixture<{ prompt: string; pad: number; chunks: { ids: number[]; weights: number[]; end: number }[] }[]>("chunks.json");
+const prompts = fixture("prompts.json") as { prompt: string; parts: ExpectedPart[] }[];
+const plans = fixture("chunks.json") as { prompt: string; pad: number; chunks: { ids: number[]; weights: number[]; end: number }[] }[];
 
 describe("weights of a prompt", () => {
   test.each(prompts.map((row) => [row.prompt, row.parts] as const))("%j", (prompt, expected) => {

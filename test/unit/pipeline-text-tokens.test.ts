@@ -12,7 +12,7 @@ const rows = JSON.parse(readFileSync(new URL("../fixtures/text/tokens.json", imp
 describe("CLIP token ids equal transformers' CLIPTokenizer", () => {
   test("the table holds every Unicode plane", () => {
     const planes = new Set(rows.flatMap(({ text }) => Array.from(text, (character) => character.codePointAt(0)! >> 16)));
-    expect([...planes].sort((a, b) => a - b)).toEqual(Array.from({ length: 17 }, (_, plane) => plane));
+    expect([...planes].toSorted((a, b) => a - b)).toEqual(Array.from({ length: 17 }, (_, plane) => plane));
   });
 
   test.each(rows.map((row) => [JSON.stringify(row.text).slice(0, 60), row] as const))("%s", async (_, { text, ids }) => {
