@@ -1,5 +1,5 @@
 import { IPCMessageReader, IPCMessageWriter, createMessageConnection } from "vscode-jsonrpc/node";
-import { chooseArithmetic } from "../engines/arithmetic.ts";
+import { chooseArithmetic, chooseHasher } from "../engines/arithmetic.ts";
 import { EngineCache } from "../jobs/engine-cache.ts";
 import { OnnxRuntimeArithmetic } from "../lora/onnxruntime-arithmetic.ts";
 import { serve } from "./server.ts";
@@ -20,7 +20,7 @@ if (!process.connected) {
 const connection = createMessageConnection(new IPCMessageReader(process), new IPCMessageWriter(process));
 const restricted = process.argv.includes("--restricted");
 // ONNX Runtime's arithmetic loads its library at the first merge, which a restricted worker never comes to.
-const engines = new EngineCache(restricted ? new OnnxRuntimeArithmetic() : chooseArithmetic());
+const engines = restricted ? new EngineCache(new OnnxRuntimeArithmetic()) : new EngineCache(chooseArithmetic(), chooseHasher());
 const server = serve(connection, engines, { restricted });
 
 process.on("disconnect", () => {
