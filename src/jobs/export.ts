@@ -10,6 +10,7 @@ import { SafetensorsFile } from "../formats/safetensors.ts";
 import { ARCHITECTURE_LABEL, type Architecture, type Component } from "../models/architecture.ts";
 import type { Checkpoint } from "../models/checkpoint.ts";
 import { openCheckpoint } from "../models/open-checkpoint.ts";
+import type { BackendName } from "../engines/backend.ts";
 import { chooseBackend } from "./backends.ts";
 import type { JobContext } from "./context.ts";
 import type { ExportOptions, Precision } from "./options.ts";
@@ -71,7 +72,7 @@ export async function exportEngine(options: ExportOptions, context: JobContext, 
         },
       };
       await writeEngineBundle(temporary, described);
-      return { described, warnings: built.warnings };
+      return { described, warnings: [...built.warnings, ...refitWarnings(options, backend.name)] };
     },
     { signal, overwrite: options.overwrite },
   );
@@ -85,6 +86,11 @@ export async function exportEngine(options: ExportOptions, context: JobContext, 
     })),
     warnings: bundle.warnings,
   };
+}
+
+/** ONNX Runtime is fed the weights at every run: exactly those that a LoRA reaches can be changed, and there is nothing to choose. */
+function refitWarnings({ refit }: ExportOptions, backend: BackendName): string[] {
+  return backend === "onnxruntime" && refit !== "individual" ? [`--refit ${refit} has no effect on ONNX Runtime`] : [];
 }
 
 /** What the training tool wrote into the file's header; the files of a diffusers folder say nothing of the model. */

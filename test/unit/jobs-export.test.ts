@@ -10,7 +10,17 @@ import type { UserError } from "../../src/formats/errors.ts";
 import { SafetensorsFile } from "../../src/formats/safetensors.ts";
 import { readWeightManifest } from "../../src/formats/weight-manifest.ts";
 import type { ExportResult } from "../../src/jobs/results.ts";
-import { CHECKPOINT, failure, filesUnder, INK, recordingContext, rewriteSafetensors, run, temporaryFolder } from "./jobs-support.ts";
+import {
+  CHECKPOINT,
+  failure,
+  filesUnder,
+  INK,
+  newEngines,
+  recordingContext,
+  rewriteSafetensors,
+  run,
+  temporaryFolder,
+} from "./jobs-support.ts";
 
 const COMPONENTS = ["unet", "text_encoder", "text_encoder_2", "vae_encoder", "vae_decoder"];
 const folder = temporaryFolder();
@@ -127,6 +137,10 @@ describe("the checkpoint's bytes", () => {
 });
 
 describe("options", () => {
+  test("what a backend cannot do is said", async () => {
+    expect((await exported({ refit: "none" })).warnings).toEqual(["--refit none has no effect on ONNX Runtime"]);
+  });
+
   test("static shapes", async () => {
     const { bundle, components } = await exported({ static: true, width: [64, 96, 128], batch: [1, 2, 4] });
     expect(components.map(({ file }) => file)).toContain("unet_stat-b2-h128-w96.onnx");
@@ -165,13 +179,36 @@ describe("options", () => {
 });
 
 describe("checkpoints", () => {
-  test("a folder in diffusers' layout", async () => {
-    const checkpoint = join(folder, "diffusers-sdxl");
-    for (const [name, content] of Object.entries(folders.sdxl)) {
-      mkdirSync(dirname(join(checkpoint, name)), { recursive: true });
-      if (name.endsWith(".safetensors")) await writeSparseFile(join(checkpoint, name), content as Shapes);
-      else writeFileSync(join(checkpoint, name), JSON.stringify(content));
+  /** A folder in diffusers' layout, its weights all zero, with CLIP's whole vocabulary. */
+  async function writeFolder(name: keyof typeof folders): Promise<string> {
+    const checkpoint = join(folder, `diffusers-${name}`);
+    for (const [file, content] of Object.entries(folders[name])) {
+      mkdirSync(dirname(join(checkpoint, file)), { recursive: true });
+      if (file.endsWith(".safetensors")) await writeSparseFile(join(checkpoint, file), withVocabulary(content as Shapes));
+      else writeFileSync(join(checkpoint, file), JSON.stringify(content));
     }
+    return checkpoint;
+  }
+
+  function withVocabulary(shapes: Shapes): Shapes {
+    const isEmbedding = (name: string) => name.endsWith("token_embedding.weight");
+    return Object.fromEntries(Object.entries(shapes).map(([name, shape]) => [name, isEmbedding(name) ? [49408, shape[1]!] : shape]));
+  }
+
+  test.each(["sd1", "sd2", "sdxl", "sdxl-refiner"] as const)(
+    "a folder of %s in diffusers' layout becomes an engine that runs",
+    async (name) => {
+      const engines = newEngines();
+      const { bundle } = await exported({ checkpoint: await writeFolder(name) });
+      expect((await readEngineBundle(bundle)).architecture).toBe(name);
+      const options = { engine: bundle, prompt: "a (cat:1.2)", steps: 1, width: 64, height: 64, output: join(folder, `${name}.png`) };
+      expect((await run("generate", options, engines)).images).toHaveLength(1);
+      await engines.unloadAll();
+    },
+  );
+
+  test("of a folder, every file is linked", async () => {
+    const checkpoint = join(folder, "diffusers-sdxl");
     const { bundle, components } = await exported({ checkpoint });
     expect(components.map(({ component }) => component)).toEqual(COMPONENTS);
     const { weightFiles } = await readEngineBundle(bundle);
