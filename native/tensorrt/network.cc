@@ -56,7 +56,7 @@ class NumberFiles {
     auto& file = files_[numbers.file];
     if (!file) file = std::make_unique<MappedFile>(numbers.file);
     if (numbers.offset > file->bytes() || numbers.Bytes() > file->bytes() - numbers.offset) {
-      throw NativeError("lora.invalid", numbers.file + " has become shorter since it was opened. Load it again.");
+      throw NativeError("file.truncated", numbers.file + " has become shorter since it was opened. Load it again.");
     }
     return file->data() + numbers.offset;
   }
@@ -166,7 +166,7 @@ ChangeTimes Network::SetChanges(const std::vector<WeightChange>& changes, const 
   RequireUsable();
   if (!refitter_) {
     if (changes.empty()) return {};
-    throw NativeError("engine.notRefittable", "The engine was built without weights that can be changed. Export the checkpoint again with --refit individual.");
+    throw NativeError("bundle.invalid", "The engine was built without weights that can be changed. Export the checkpoint again with --refit individual.");
   }
   ChangeTimes times;
   const Clock::time_point started = Clock::now();

@@ -19,8 +19,25 @@ export interface BuildRequest {
   /** An existing, empty folder that becomes the bundle. */
   readonly folder: string;
   readonly hasher: WeightHasher;
+  /** For backends that compile plans. */
+  readonly plan?: PlanOptions | undefined;
   readonly signal: AbortSignal | undefined;
   readonly onProgress: (stage: string, fraction: number) => void;
+}
+
+/** How TensorRT builds; all have defaults. */
+export interface PlanOptions {
+  readonly refit?: "individual" | "all" | "none" | undefined;
+  /** 0 (fast to build) to 5 (every kernel tried); TensorRT's own default is 3. */
+  readonly optimizationLevel?: number | undefined;
+  /** The most scratch memory a layer may use. */
+  readonly workspaceBytes?: number | undefined;
+  /** Keeps the ONNX file beside the plan. */
+  readonly keepOnnx?: boolean | undefined;
+  /** Where measurements of kernels are kept between builds. */
+  readonly timingCacheFolder?: string | undefined;
+  /** TensorRT-RTX: compute capabilities (89 for 8.9) to build for in place of the GPU's here; no GPU is then needed. */
+  readonly computeCapabilities?: readonly number[] | undefined;
 }
 
 /** What a build put into the folder; file names are relative to it. */
@@ -28,6 +45,8 @@ export interface BuiltBundle {
   readonly components: BundleComponent[];
   readonly weightFiles: readonly { readonly file: string; readonly bytes: number }[];
   readonly warnings: readonly string[];
+  /** Of the GPU that the plans are for, "9.0"; absent where they run on any. */
+  readonly computeCapability?: string;
 }
 
 export interface LoadRequest {
@@ -35,6 +54,8 @@ export interface LoadRequest {
   readonly bundle: EngineBundle;
   readonly components: readonly Component[];
   readonly arithmetic: WeightArithmetic;
+  /** Where a GPU engine's base weights are kept; "auto": on the GPU where there is room, else in pinned host memory. */
+  readonly basePlacement?: "auto" | "gpu" | "host" | "file" | undefined;
   readonly signal?: AbortSignal | undefined;
   onProgress?(component: Component, fraction: number): void;
 }

@@ -19,6 +19,8 @@ export interface StackReport {
 export interface EngineMemory {
   readonly base: number;
   readonly merged: number;
+  /** Of engines on a GPU: the plans' weights, the contexts' scratch memory with the inputs and outputs, and what is free there. */
+  readonly gpu?: { readonly plan: number; readonly contexts: number; readonly base: number; readonly free: number; readonly total: number };
 }
 
 /** The networks of one bundle, loaded; the one interface of all backends. */

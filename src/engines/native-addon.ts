@@ -83,13 +83,13 @@ export type NativeAddonResult =
 const PACKAGE_NAME = "tensorrt-redux";
 const BUILD_COMMAND = "npm run build:native";
 
-interface Package {
+export interface Package {
   readonly folder: string;
   readonly version: string;
 }
 
 /** The package that `start` is in: the same place from the sources, from dist/ and from an installed extension. */
-function findPackage(start: string): Package {
+export function findPackage(start: string): Package {
   for (let folder = start; ; folder = dirname(folder)) {
     const manifest = join(folder, "package.json");
     if (existsSync(manifest)) {

@@ -1,0 +1,102 @@
+import { join } from "node:path";
+import type { BundleComponent } from "../../formats/engine-bundle.ts";
+import { throwIfCancelled, UserError } from "../../formats/errors.ts";
+import type { Backend, LoadRequest } from "../backend.ts";
+import { buildForTensorRt, capabilityText } from "./build.ts";
+import { findTensorRt, requireTensorRt, type FoundLibrary, type TensorRtName } from "./library-search.ts";
+import { settle, toUserError, type BasePlacement, type NativeGpu, type NativeNetwork } from "./native.ts";
+import { nativeWeights } from "./stack-changes.ts";
+import { TensorRtEngine } from "./tensorrt-engine.ts";
+import { TensorRtNetwork } from "./tensorrt-network.ts";
+
+type Library = NonNullable<FoundLibrary["library"]>;
+
+/** TensorRT 10 or 11, whichever is found; engines run on the kind of GPU that they were built on. */
+export const tensorRtBackend: Backend = makeBackend("tensorrt");
+/** TensorRT-RTX; engines are compiled for the GPU when they are first loaded. */
+export const tensorRtRtxBackend: Backend = makeBackend("tensorrt-rtx");
+
+function makeBackend(name: TensorRtName): Backend {
+  return {
+    name,
+    version: () => requireTensorRt(name).information.version,
+    build: (request) => buildForTensorRt(name, request),
+    load: (request) => load(name, request),
+  };
+}
+
+/** Whether engines of this backend can be built and run here: its library, its add-on and a GPU that it runs on. */
+export function isUsableHere(name: TensorRtName): boolean {
+  const { library } = findTensorRt(name);
+  if (!library) return false;
+  try {
+    const { computeCapability } = library.addon.gpu();
+    return name === "tensorrt" || computeCapability !== 90;
+  } catch {
+    return false;
+  }
+}
+
+async function load(name: TensorRtName, request: LoadRequest): Promise<TensorRtEngine> {
+  const library = requireTensorRt(name);
+  const gpu = requireGpu(library);
+  checkMatch(request, library, gpu);
+  const networks: TensorRtNetwork[] = [];
+  try {
+    for (const component of request.components) {
+      throwIfCancelled(request.signal);
+      request.onProgress?.(component, networks.length / request.components.length);
+      const described = request.bundle.components.find((each) => each.component === component);
+      if (!described?.engine) {
+        throw new UserError("bundle.invalid", `${request.folder} has no ${component}. Export the checkpoint again with that component.`);
+      }
+      const open = () => loadNetwork(library, described, request);
+      networks.push(new TensorRtNetwork(component, described.refittable, await open(), open));
+    }
+  } catch (error) {
+    for (const network of networks) await network.close();
+    throw error;
+  }
+  const { folder, arithmetic } = request;
+  return new TensorRtEngine(name, networks, { folder, arithmetic, gpu: () => library.addon.gpu() });
+}
+
+function requireGpu({ addon }: Library): NativeGpu {
+  try {
+    return addon.gpu();
+  } catch (error) {
+    throw toUserError(error);
+  }
+}
+
+/** A plan runs with the version and on the kind of GPU that it was built with; TensorRT itself only says that it cannot be read. */
+function checkMatch({ folder, bundle }: LoadRequest, { information }: Library, gpu: NativeGpu): void {
+  const advice = "Export the checkpoint again on this machine.";
+  if (bundle.backend.version !== information.version) {
+    throw new UserError(
+      "bundle.invalid",
+      `${folder} was built with ${information.flavour} ${bundle.backend.version}; here is ${information.version} (${information.file}). ${advice}`,
+    );
+  }
+  const here = capabilityText(gpu.computeCapability);
+  if (bundle.computeCapability !== undefined && bundle.computeCapability !== here) {
+    throw new UserError(
+      "bundle.invalid",
+      `${folder} was built for compute capability ${bundle.computeCapability}; ${gpu.name} has ${here}. ${advice}`,
+    );
+  }
+}
+
+async function loadNetwork({ addon, folder }: Library, described: BundleComponent, request: LoadRequest): Promise<NativeNetwork> {
+  const weights = nativeWeights(request.folder, described.refittable);
+  const placement = choosePlacement(addon.gpu(), described, request.basePlacement ?? "auto");
+  const task = addon.load({ library: folder, plan: join(request.folder, described.engine!), weights, basePlacement: placement });
+  return settle(task, request.signal);
+}
+
+/** Beside the plan, a change of all weights at once needs room for them, so the base stays on the GPU where twice its size is free. */
+function choosePlacement({ freeBytes }: NativeGpu, { bytes, refittable }: BundleComponent, wanted: "auto" | BasePlacement): BasePlacement {
+  if (wanted !== "auto") return wanted;
+  const base = refittable.reduce((sum, { length }) => sum + length, 0);
+  return freeBytes > bytes * 1.3 + 2 * base ? "gpu" : "host";
+}

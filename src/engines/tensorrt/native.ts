@@ -1,0 +1,192 @@
+import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { UserError, type ErrorCode } from "../../formats/errors.ts";
+import type { WeightDtype } from "../../formats/numbers.ts";
+import type { Tensor } from "../../formats/tensor.ts";
+import { findPackage } from "../native-addon.ts";
+
+/*
+ * What native/tensorrt/addon.cc exports: the TensorRT backend, compiled once for each of the three libraries. Failures have a `code` as
+ * users see it ("gpu.memory", "engine.failed", "cancelled", …) beside a message that holds TensorRT's own words.
+ */
+
+export interface NativeTask<Result> {
+  readonly done: Promise<Result>;
+  readonly cancel: () => void;
+}
+
+export interface NativeRange {
+  readonly min: readonly number[];
+  readonly opt: readonly number[];
+  readonly max: readonly number[];
+}
+
+export interface NativeBuildOptions {
+  /** Folder of the libraries; "": the loader's own places. */
+  readonly library: string;
+  readonly onnx: string;
+  readonly plan: string;
+  readonly timingCache?: string;
+  /** By input. */
+  readonly profile: Readonly<Record<string, NativeRange>>;
+  readonly refit: "individual" | "all" | "none";
+  /** For "individual": the initializers that can be changed later. */
+  readonly refittable: readonly string[];
+  /** 0 to 5. */
+  readonly optimizationLevel?: number;
+  readonly workspaceBytes?: number;
+  /** TensorRT-RTX: 89 for 8.9; empty: the GPU here. Where it is not empty no GPU is needed. */
+  readonly computeCapabilities: readonly number[];
+}
+
+export interface NativeBuildReport {
+  readonly planBytes: number;
+  readonly layers: number;
+  readonly parseSeconds: number;
+  readonly buildSeconds: number;
+}
+
+/** A weight that can be changed, and where its base values stand. */
+export interface NativeWeight {
+  readonly name: string;
+  readonly dtype: WeightDtype;
+  readonly rows: number;
+  readonly columns: number;
+  readonly file: string;
+  readonly offset: number;
+}
+
+/** Where the base's values are kept: on the GPU, in pinned host memory, or only in the file. */
+export type BasePlacement = "gpu" | "host" | "file";
+
+export interface NativeLoadOptions {
+  readonly library: string;
+  readonly plan: string;
+  readonly weights: readonly NativeWeight[];
+  readonly basePlacement: BasePlacement;
+}
+
+/** Numbers in memory, or in a file that the native side reads itself. */
+export type NativeNumbers =
+  | { readonly data: NodeJS.TypedArray; readonly dtype: WeightDtype }
+  | { readonly file: string; readonly offset: number; readonly count: number; readonly dtype: WeightDtype };
+
+/** rank > 0: scale · up [rows, rank] · down [rank, columns]; rank 0: scale · up, which is as large as the weight. */
+export interface NativeTerm {
+  readonly up: NativeNumbers;
+  readonly down?: NativeNumbers;
+  readonly rank: number;
+  readonly scale: number;
+}
+
+/** The weight becomes its base plus the terms, or, where they are given, these values (in the weight's own dtype). */
+export interface NativeChange {
+  readonly name: string;
+  readonly terms: readonly NativeTerm[];
+  readonly values?: NativeNumbers;
+}
+
+/** Milliseconds, bytes and numbers of weights. */
+export interface NativeChangeTimes {
+  readonly upload: number;
+  readonly merge: number;
+  readonly refit: number;
+  readonly uploadedBytes: number;
+  readonly changed: number;
+  readonly restored: number;
+}
+
+/** Bytes by what holds them. */
+export interface NativeMemory {
+  readonly plan: number;
+  readonly scratch: number;
+  readonly buffers: number;
+  readonly baseOnGpu: number;
+  readonly baseOnHost: number;
+  readonly pinned: number;
+  /** Weights that the bundle lists as changeable and the engine does not have. */
+  readonly absent: readonly string[];
+  /** False after a refit that failed midway. */
+  readonly usable: boolean;
+}
+
+/** A loaded engine. Calls wait for one another; the memory handed over must not be written to before the promise is settled. */
+export interface NativeNetwork {
+  run(inputs: Readonly<Record<string, Tensor<Float32Array> | Tensor<Int32Array>>>): NativeTask<Record<string, Tensor<Float32Array>>>;
+  /** Weights that were changed before and are not named get the base's own bits again. */
+  setChanges(changes: readonly NativeChange[]): NativeTask<NativeChangeTimes>;
+  memory(): NativeMemory;
+  close(): Promise<void>;
+}
+
+export interface NativeLibraryInformation {
+  readonly flavour: string;
+  readonly version: string;
+  readonly file: string;
+}
+
+export interface NativeGpu {
+  readonly name: string;
+  /** 90 for 9.0. */
+  readonly computeCapability: number;
+  /** The CUDA version that the driver serves, 13000 for 13.0. */
+  readonly driver: number;
+  readonly freeBytes: number;
+  readonly totalBytes: number;
+}
+
+export interface NativeTensorRt {
+  /** Loads the libraries of a folder ("": the loader's own places) and says what they are. */
+  information(folder: string): NativeLibraryInformation;
+  gpu(): NativeGpu;
+  build(options: NativeBuildOptions, onProgress: (phase: string, fraction: number) => void): NativeTask<NativeBuildReport>;
+  load(options: NativeLoadOptions): NativeTask<NativeNetwork>;
+}
+
+/** Which library an add-on was compiled for. */
+export type Flavour = "trt10" | "trt11" | "rtx";
+
+/** The add-on for a library, or why there is none. For the worker and the command line only. Never throws. */
+export function loadTensorRtAddon(
+  flavour: Flavour,
+  start: string = import.meta.dirname,
+): { readonly file: string; readonly addon?: NativeTensorRt; readonly reason?: string } {
+  let file = start;
+  try {
+    const { folder } = findPackage(start);
+    file = join(folder, "build", "Release", `tensorrt_redux_${flavour}.node`);
+    if (!existsSync(file)) {
+      return { file, reason: "This build has no part for it: the add-on was compiled without TensorRT's headers (TENSORRT_ROOT)" };
+    }
+    return { file, addon: createRequire(join(folder, "package.json"))(file) as NativeTensorRt };
+  } catch (error) {
+    return { file, reason: `It cannot be loaded (${firstLine(error)})` };
+  }
+}
+
+/** Awaits a native task; an aborted signal cancels it. Failures become UserErrors of their own code. */
+export async function settle<Result>(task: NativeTask<Result>, signal?: AbortSignal): Promise<Result> {
+  const { cancel } = task;
+  if (signal?.aborted) cancel();
+  signal?.addEventListener("abort", cancel, { once: true });
+  try {
+    return await task.done;
+  } catch (error) {
+    throw toUserError(error);
+  } finally {
+    signal?.removeEventListener("abort", cancel);
+  }
+}
+
+/** The code and message of a native failure. */
+export function toUserError(error: unknown): UserError {
+  if (error instanceof UserError) return error;
+  // Native code throws no codes but those of NativeError, which are ErrorCodes.
+  const { code = "engine.failed" } = error as { readonly code?: ErrorCode };
+  return new UserError(code, firstLine(error), { cause: error });
+}
+
+function firstLine(error: unknown): string {
+  return (error instanceof Error ? error.message : String(error)).split("\n", 1)[0]!;
+}
