@@ -1,0 +1,197 @@
+/*
+ * SDXL-base's UNet on TensorRT: builds, steps, loads, LoRA switches and memory. Prints a table and writes $OUT/bench-sdxl.json.
+ * usage: bench-sdxl.ts CHECKPOINT.safetensors WORK_DIR [--architecture sdxl|sd1] [--skip-tax] [--cold]
+ *   the checkpoint: scripts/make-checkpoint.ts sdxl OUT --components unet
+ */
+import { existsSync, mkdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { tensorRtBackend } from "../../src/engines/tensorrt/backend.ts";
+import type { Engine, Inputs } from "../../src/engines/engine.ts";
+import type { Profile } from "../../src/formats/engine-profile.ts";
+import { writeDeltaFile, type ChangeSource } from "../../src/formats/delta-writer.ts";
+import { openBundle, type OpenedBundle } from "../../src/jobs/engine-cache.ts";
+import { matrixSize } from "../../src/lora/merge.ts";
+import type { Delta } from "../../src/lora/delta.ts";
+import { openCheckpoint } from "../../src/models/open-checkpoint.ts";
+import { randomTensor, TorchGenerator } from "../../src/pipeline/noise.ts";
+import { buildBundle, loadBundle, loadDelta } from "../../test/gpu/bundle.ts";
+
+const { positionals, values } = parseArgs({
+  allowPositionals: true,
+  options: {
+    architecture: { type: "string", default: "sdxl" },
+    "skip-tax": { type: "boolean", default: false },
+    cold: { type: "boolean", default: false },
+    rank: { type: "string", default: "32" },
+  },
+});
+const [checkpointFile, work] = positionals;
+if (!checkpointFile || !work) throw new Error("usage: bench-sdxl.ts CHECKPOINT.safetensors WORK_DIR");
+const out = process.env["OUT"] ?? work;
+const side = values.architecture === "sdxl" ? 1024 : 512;
+const rank = Number(values.rank);
+const axis = (size: number) => ({ min: size, opt: size, max: size });
+const PROFILE: Profile = { static: true, batch: axis(1), height: axis(side), width: axis(side), context: axis(77) };
+const timingCacheFolder = join(work, "timing");
+const rows: { readonly what: string; readonly value: number; readonly unit: string }[] = [];
+
+function report(what: string, value: number, unit = "ms"): void {
+  rows.push({ what, value, unit });
+  console.log(`${what.padEnd(64)} ${value.toFixed(unit === "GB" ? 2 : 1).padStart(10)} ${unit}`);
+}
+
+async function timed<Result>(what: string, measured: () => Promise<Result>): Promise<Result> {
+  const started = performance.now();
+  const result = await measured();
+  report(what, performance.now() - started);
+  return result;
+}
+
+const median = (times: readonly number[]) => times.toSorted((a, b) => a - b)[times.length >> 1]!;
+
+async function steps(what: string, engine: Engine, inputs: Inputs, count = 30): Promise<void> {
+  const times: number[] = [];
+  for (let step = 0; step < count + 5; step++) {
+    const started = performance.now();
+    await engine.run("unet", inputs);
+    if (step >= 5) times.push(performance.now() - started);
+  }
+  report(`${what}: step, median of ${count}, from JavaScript and back`, median(times));
+  report(`${what}: step, least`, Math.min(...times));
+}
+
+function inputsOf({ configuration }: OpenedBundle): Inputs {
+  const generator = new TorchGenerator(0n);
+  const { inChannels, contextWidth, admWidth } = configuration.unet!;
+  return {
+    x: randomTensor(generator, [2, inChannels, side / 8, side / 8]),
+    timesteps: { dims: [2], data: Float32Array.of(500, 500) },
+    context: randomTensor(generator, [2, 77, contextWidth]),
+    ...(admWidth > 0 && { y: randomTensor(generator, [2, admWidth]) }),
+  };
+}
+
+/** A LoRA of this rank on every weight but norms and biases, small random numbers in fp16. */
+async function makeDelta(opened: OpenedBundle, file: string, seed: number): Promise<void> {
+  const { bundle, architecture } = opened;
+  const pool = Uint8Array.from({ length: 1 << 20 }, (_, index) => {
+    const random = (Math.imul(index + seed, 2654435761) >>> 8) & 0xff;
+    // The upper byte of an fp16 number of about ±0.01.
+    return index % 2 === 0 ? random : 0x20 | (random & 0x83);
+  });
+  const tensor = (shape: readonly [number, number]) => ({
+    dtype: "F16" as const,
+    shape,
+    chunks: async function* () {
+      for (let left = 2 * shape[0] * shape[1]; left > 0; left -= pool.length) yield pool.subarray(0, Math.min(left, pool.length));
+    },
+  });
+  const changes = bundle.components[0]!.refittable.filter(({ shape }) => shape.length >= 2).map(({ name, shape }): ChangeSource => {
+    const { rows: height, columns } = matrixSize(shape);
+    return { name, kind: "lowRank", up: tensor([height, rank]), down: tensor([rank, columns]) };
+  });
+  const metadata = {
+    baseEngine: bundle.name,
+    baseFingerprint: bundle.checkpoint.fingerprint,
+    architecture,
+    loraFile: file,
+    loraStrength: 1,
+  };
+  await writeDeltaFile(file, metadata, changes, {});
+  console.log(`${file}: rank ${rank} on ${changes.length} weights, ${(statSync(file).size / 1e6).toFixed(0)} MB`);
+}
+
+async function change(what: string, engine: Engine, stack: readonly { readonly delta: Delta; readonly scale: number }[]): Promise<void> {
+  const totals: number[] = [];
+  const merges: number[] = [];
+  const refits: number[] = [];
+  for (let turn = 0; turn < 5; turn++) {
+    await engine.setStack([]);
+    const started = performance.now();
+    const { timings } = await engine.setStack(stack);
+    totals.push(performance.now() - started);
+    merges.push(timings.merge);
+    refits.push(timings.refit);
+  }
+  report(`${what}: setStack, median of 5`, median(totals));
+  report(`${what}: of it upload and merge`, median(merges));
+  report(`${what}: of it refit`, median(refits));
+}
+
+function memory(what: string, engine: Engine): void {
+  const { plan, contexts, base, free, total } = engine.memory().gpu!;
+  report(`${what}: GPU memory of the plan`, plan / 1e9, "GB");
+  report(`${what}: of contexts`, contexts / 1e9, "GB");
+  report(`${what}: of the base's copy`, base / 1e9, "GB");
+  report(`${what}: in use on the GPU in all`, (total - free) / 1e9, "GB");
+}
+
+mkdirSync(work, { recursive: true });
+const checkpoint = await openCheckpoint(checkpointFile);
+const options = { components: ["unet"] as const, profile: () => PROFILE, plan: { timingCacheFolder } };
+if (values.cold) rmSync(timingCacheFolder, { recursive: true, force: true });
+const isCold = !existsSync(timingCacheFolder);
+const folder = join(work, `${values.architecture}-individual`);
+const opened = existsSync(join(folder, "engine.json"))
+  ? await openBundle(folder)
+  : await timed(`build, refit individual, ${isCold ? "cold" : "warm"} timing cache`, () =>
+      buildBundle(tensorRtBackend, checkpoint, folder, options),
+    );
+if (isCold && !values["skip-tax"]) {
+  await timed("build, refit individual, warm timing cache", () => buildBundle(tensorRtBackend, checkpoint, folder, options));
+}
+const inputs = inputsOf(opened);
+
+const started = performance.now();
+const engine = await loadBundle(tensorRtBackend, opened, { basePlacement: "gpu" });
+report("load from the page cache, first refit included", performance.now() - started);
+await engine.run("unet", inputs);
+report("load to the first step's end", performance.now() - started);
+memory("base on the GPU", engine);
+await steps("refittable", engine, inputs);
+
+const files = Array.from({ length: 4 }, (_, index) => join(work, `${values.architecture}-${rank}-${index}.trt_lora`));
+for (const [index, file] of files.entries()) await makeDelta(opened, file, index);
+const deltas: Delta[] = [];
+for (const [index, file] of files.entries()) {
+  await loadDelta(opened, file); // Into the page cache, and the code warm.
+  const begin = performance.now();
+  const delta = await loadDelta(opened, file);
+  const read = performance.now() - begin;
+  await engine.setStack([{ delta, scale: 1 }]);
+  if (index === 0) {
+    report("one LoRA: read from the page cache", read);
+    report("one LoRA: from the file to ready", performance.now() - begin);
+  }
+  deltas.push(delta);
+}
+await change("one LoRA", engine, [{ delta: deltas[0]!, scale: 1 }]);
+await change(
+  "stack of four",
+  engine,
+  deltas.map((delta) => ({ delta, scale: 0.25 })),
+);
+await engine.setStack([{ delta: deltas[0]!, scale: 1 }]);
+await timed("strength change only", () => engine.setStack([{ delta: deltas[0]!, scale: 0.5 }]));
+await timed("strength change only, again", () => engine.setStack([{ delta: deltas[0]!, scale: 0.25 }]));
+await timed("back to the base", () => engine.setStack([]));
+await engine.unload();
+
+const host = await timed("load, base in host memory", () => loadBundle(tensorRtBackend, opened, { basePlacement: "host" }));
+memory("base in host memory", host);
+await change("base in host memory, one LoRA", host, [{ delta: deltas[0]!, scale: 1 }]);
+await host.unload();
+
+if (!values["skip-tax"]) {
+  const plain = await timed("build without refit, warm timing cache", () =>
+    buildBundle(tensorRtBackend, checkpoint, join(work, `${values.architecture}-none`), {
+      ...options,
+      plan: { ...options.plan, refit: "none" },
+    }),
+  );
+  const fixed = await loadBundle(tensorRtBackend, plain);
+  await steps("not refittable", fixed, inputs);
+  await fixed.unload();
+}
+writeFileSync(join(out, `bench-${values.architecture}.json`), JSON.stringify(rows, undefined, 1));
