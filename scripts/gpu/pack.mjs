@@ -47,4 +47,4 @@ if (!pieces.every((piece) => existsSync(join(piece, "node.xz")))) {
   writeFileSync(join(pieces[0], "node.xz"), compressed.subarray(0, half));
   writeFileSync(join(pieces[1], "node.xz"), compressed.subarray(half));
 }
-console.log(execFileSync("du", ["-sh", ".gpu/run", ".gpu/emoji", ".gpu/node", "build/Release"], { cwd: root, encoding: "utf8" }));
+console.log(execFileSync("du", ["-sh", ".gpu/run", ".gpu/node0", ".gpu/node1", "build/Release"], { cwd: root, encoding: "utf8" }));

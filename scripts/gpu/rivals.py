@@ -103,14 +103,30 @@ def time_lora(unet):
     report(f"PyTorch: merge of rank 32 into {len(weights)} weights, factors pinned", seconds(switch))
 
 
+def make_tokenizer(folder):
+    """CLIP's tokenizer from its merges: the vocabulary is the bytes, the bytes that end a word, the merges in order and two marks."""
+    from transformers import CLIPTokenizer
+
+    with open(f"{folder}/merges.txt", encoding="utf-8") as file:
+        merges = [line.split() for line in file.read().split("\n") if line and not line.startswith("#version")]
+    plain = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
+    letters = [chr(byte) for byte in plain] + [chr(256 + index) for index in range(256 - len(plain))]
+    tokens = letters + [letter + "</w>" for letter in letters] + ["".join(merge) for merge in merges] + ["<|startoftext|>", "<|endoftext|>"]
+    with open("/tmp/vocab.json", "w", encoding="utf-8") as file:
+        json.dump({token: index for index, token in enumerate(tokens)}, file)
+    with open("/tmp/merges.txt", "w", encoding="utf-8") as file:
+        file.write("#version: 0.2\n" + "\n".join(map(" ".join, merges)) + "\n")
+    return CLIPTokenizer("/tmp/vocab.json", "/tmp/merges.txt")
+
+
 def make_pipeline(unet, tokenizer_folder):
     from diffusers import AutoencoderKL, EulerDiscreteScheduler, StableDiffusionXLPipeline
-    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
     base = dict(vocab_size=49408, max_position_embeddings=77)
     small = CLIPTextConfig(**base, hidden_size=768, intermediate_size=3072, num_hidden_layers=12, num_attention_heads=12, hidden_act="quick_gelu")
     large = CLIPTextConfig(**base, hidden_size=1280, intermediate_size=5120, num_hidden_layers=32, num_attention_heads=20, hidden_act="gelu", projection_dim=1280)
-    tokenizer = CLIPTokenizer(f"{tokenizer_folder}/vocab.json", f"{tokenizer_folder}/merges.txt")
+    tokenizer = make_tokenizer(tokenizer_folder)
     scheduler = EulerDiscreteScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", timestep_spacing="leading", steps_offset=1)
     pipeline = StableDiffusionXLPipeline(
         vae=AutoencoderKL(**VAE).half().cuda(),
