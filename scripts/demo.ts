@@ -6,7 +6,7 @@ import { readFileSync, rmSync } from "node:fs";
 import { join, relative } from "node:path";
 import { performance } from "node:perf_hooks";
 import { fileURLToPath } from "node:url";
-import { chooseArithmetic } from "../src/engines/arithmetic.ts";
+import { chooseArithmetic, chooseHasher } from "../src/engines/arithmetic.ts";
 import { readPng, writePng } from "../src/formats/png.ts";
 import type { JobContext } from "../src/jobs/context.ts";
 import { EngineCache } from "../src/jobs/engine-cache.ts";
@@ -33,7 +33,7 @@ interface Variant {
   readonly lora: readonly LoraReference[];
 }
 
-const engines = new EngineCache(chooseArithmetic());
+const engines = new EngineCache(chooseArithmetic(), chooseHasher());
 const context: JobContext = {
   progress: () => {},
   log: (level, message) => {
