@@ -6,6 +6,11 @@
 
 namespace redux {
 
+namespace {
+/** Before the tables stands the number of a job whose result is not finite. */
+constexpr std::size_t kFlagBytes = 256;
+}  // namespace
+
 GpuArithmetic::GpuArithmetic(Cuda cuda) : cuda_(std::move(cuda)) {
   cuda_->Check(cuda_->ModuleLoadData(&module_, kKernelsPtx), "loading the merge kernels");
   merge_[kGpuFloat32] = Find("merge_f32");
@@ -24,27 +29,34 @@ CUfunction GpuArithmetic::Find(const char* name) const {
   return function;
 }
 
-void GpuArithmetic::Merge(const CudaStream& stream, const std::vector<GpuMerge>& merges) {
+std::optional<std::size_t> GpuArithmetic::Merge(const CudaStream& stream, const std::vector<GpuMerge>& merges) {
+  std::optional<std::size_t> bad;
   for (GpuType type = kGpuFloat32; type <= kGpuBfloat16; ++type) {
     const MergeTables tables = MakeMergeTables(merges, type);
     if (tables.tiles == 0) continue;
     const std::size_t job_bytes = tables.jobs.size() * sizeof(GpuMergeJob);
     const std::size_t term_bytes = tables.terms.size() * sizeof(GpuTerm);
-    DeviceBuffer& buffer = tables_[type];
-    if (buffer.bytes() < job_bytes + term_bytes) {
-      buffer = DeviceBuffer();
-      buffer = DeviceBuffer(cuda_, 2 * (job_bytes + term_bytes));
+    const std::size_t bytes = kFlagBytes + job_bytes + term_bytes;
+    if (tables_.bytes() < bytes) {
+      tables_ = DeviceBuffer();
+      tables_ = DeviceBuffer(cuda_, 2 * bytes);
     }
-    CUdeviceptr jobs = buffer.address();
+    CUdeviceptr flag = tables_.address();
+    CUdeviceptr jobs = flag + kFlagBytes;
     CUdeviceptr terms = jobs + job_bytes;
-    // From pageable memory: the driver has read it when the call returns.
+    stream.Clear(flag, kFlagBytes);
     stream.Upload(jobs, tables.jobs.data(), job_bytes);
     if (term_bytes > 0) stream.Upload(terms, tables.terms.data(), term_bytes);
     int count = static_cast<int>(tables.jobs.size());
-    void* arguments[] = {&jobs, &count, &terms};
+    void* arguments[] = {&jobs, &count, &terms, &flag};
     cuda_->Check(cuda_->LaunchKernel(merge_[type], tables.tiles, 1, 1, kMergeThreads, 1, 1, 0, stream.get(), arguments, nullptr),
                  "starting a merge");
+    int bad_job = 0;
+    stream.Download(&bad_job, flag, sizeof bad_job);
+    stream.Wait();
+    if (bad_job > 0) bad = tables.places.at(static_cast<std::size_t>(bad_job) - 1);
   }
+  return bad;
 }
 
 void GpuArithmetic::Convert(const CudaStream& stream, CUdeviceptr from, GpuType from_type, CUdeviceptr to, GpuType to_type,

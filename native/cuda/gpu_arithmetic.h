@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <vector>
 
 #include "cuda_stream.h"
@@ -34,8 +35,11 @@ class GpuArithmetic {
   GpuArithmetic(const GpuArithmetic&) = delete;
   GpuArithmetic& operator=(const GpuArithmetic&) = delete;
 
-  /** All merges in one launch for each type. The tables of an earlier call must be done with: wait for the stream between two. */
-  void Merge(const CudaStream& stream, const std::vector<GpuMerge>& merges);
+  /**
+   * All merges in one launch for each type; waits for them. Gives the position of a merge whose result has a NaN or an infinite number; none
+   * where all are finite.
+   */
+  std::optional<std::size_t> Merge(const CudaStream& stream, const std::vector<GpuMerge>& merges);
   void Convert(const CudaStream& stream, CUdeviceptr from, GpuType from_type, CUdeviceptr to, GpuType to_type, std::size_t count) const;
 
  private:
@@ -45,13 +49,15 @@ class GpuArithmetic {
   CUmodule module_ = nullptr;
   CUfunction merge_[3] = {};
   CUfunction convert_ = nullptr;
-  DeviceBuffer tables_[3];
+  DeviceBuffer tables_;
 };
 
 /** Jobs of one type with their tiles counted, and all their terms: the tables that a merge kernel reads. */
 struct MergeTables {
   std::vector<GpuMergeJob> jobs;
   std::vector<GpuTerm> terms;
+  /** Of each job, its place among all merges. */
+  std::vector<std::size_t> places;
   unsigned tiles = 0;
 };
 MergeTables MakeMergeTables(const std::vector<GpuMerge>& merges, GpuType type);

@@ -200,6 +200,7 @@ ChangeTimes Network::SetChanges(const std::vector<WeightChange>& changes, const 
   NumberFiles files;
   std::vector<HostPiece> pieces;
   std::vector<GpuMerge> merges;
+  std::vector<std::string> merged_names;
   std::vector<PlacedWeight> placed;
   const auto upload_numbers = [&](const HostNumbers& numbers) {
     const CUdeviceptr address = factors.Take(numbers.Bytes());
@@ -234,6 +235,7 @@ ChangeTimes Network::SetChanges(const std::vector<WeightChange>& changes, const 
       merge.terms.push_back(gpu_term);
     }
     merges.push_back(std::move(merge));
+    merged_names.push_back(change.name);
   }
   for (const WeightInfo* weight : restored) {
     const CUdeviceptr address = base_on_gpu ? base_->AddressOf(*weight) : values.Take(weight->Bytes());
@@ -247,8 +249,10 @@ ChangeTimes Network::SetChanges(const std::vector<WeightChange>& changes, const 
   if (!complete) StopIfCancelled(cancelled);
   times.upload = MillisecondsSince(started);
   const Clock::time_point merging = Clock::now();
-  arithmetic_->Merge(stream_, merges);
-  stream_.Wait();
+  if (const auto bad = arithmetic_->Merge(stream_, merges)) {
+    throw NativeError("delta.invalid", "The stack makes values of " + merged_names[*bad] +
+                                           " NaN or too large for the engine's precision. Use a smaller strength, or leave one of its LoRAs out.");
+  }
   times.merge = MillisecondsSince(merging);
   const Clock::time_point refitting = Clock::now();
   RefitWith(placed, cancelled);

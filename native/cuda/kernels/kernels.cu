@@ -61,13 +61,21 @@ __device__ __forceinline__ void Store(unsigned long long data, int type, unsigne
   }
 }
 
+/** Whether a number is still one when it is stored in this type: no NaN, and not so large that it becomes infinite. */
+__device__ __forceinline__ bool IsStorable(float value, int type) {
+  const float limit = type == kGpuFloat16 ? 65520.0F : 3.3895e38F;
+  return value < limit && value > -limit;
+}
+
 /** The end of one number: for dense changes and for widths that are no multiple of four. Not inlined: it is rare and would stand 64 times. */
-__device__ __noinline__ void FinishOne(const GpuMergeJob& job, const GpuTerm* terms, int type, unsigned long long index, float sum) {
+__device__ __noinline__ bool FinishOne(const GpuMergeJob& job, const GpuTerm* terms, int type, unsigned long long index, float sum) {
   for (int t = 0; t < job.term_count; ++t) {
     const GpuTerm& term = terms[job.first_term + t];
     if (term.rank == 0) sum += term.scale * Load(term.up, term.up_type, index);
   }
-  Store(job.out, type, index, Load(job.base, type, index) + sum);
+  const float value = Load(job.base, type, index) + sum;
+  Store(job.out, type, index, value);
+  return IsStorable(value, type);
 }
 
 /** Four numbers at once; `index` is a multiple of four. */
@@ -118,11 +126,12 @@ __device__ __forceinline__ void ReadFour(const float* from, float* to) {
 }
 
 /**
- * Every job's out = base + the sum of its terms: sums in fp32, one rounding to the weight's type. A block computes one tile of one job; its
+ * Every job's out = base + the sum of its terms: sums in fp32, one rounding to the weight's type. Where a result is NaN or infinite,
+ * `bad_job` gets the number of one such job, counted from 1. A block computes one tile of one job; its
  * threads stand in 16 rows of 16, each with 8 × 8 numbers in two halves of 4 each way. Launched with kMergeThreads.
  */
 template <int type>
-__device__ __forceinline__ void MergeWeights(const GpuMergeJob* jobs, int job_count, const GpuTerm* terms) {
+__device__ __forceinline__ void MergeWeights(const GpuMergeJob* jobs, int job_count, const GpuTerm* terms, int* bad_job) {
   __shared__ __align__(16) float up_tile[kDepth][kRowStride];
   __shared__ __align__(16) float down_tile[kDepth][kRowStride];
 
@@ -191,6 +200,7 @@ __device__ __forceinline__ void MergeWeights(const GpuMergeJob* jobs, int job_co
     }
   }
 
+  bool is_good = true;
   const bool in_fours = job.columns % 4 == 0 && !has_dense;
 #pragma unroll
   for (int i = 0; i < 8; ++i) {
@@ -205,24 +215,28 @@ __device__ __forceinline__ void MergeWeights(const GpuMergeJob* jobs, int job_co
         float values[4];
         Load4<type>(job.base, index, values);
 #pragma unroll
-        for (int j = 0; j < 4; ++j) values[j] += sums[i][half * 4 + j];
+        for (int j = 0; j < 4; ++j) {
+          values[j] += sums[i][half * 4 + j];
+          is_good = is_good && IsStorable(values[j], type);
+        }
         Store4<type>(job.out, index, values);
       } else {
 #pragma unroll
         for (int j = 0; j < 4; ++j) {
-          if (column + j < job.columns) FinishOne(job, terms, type, index + j, sums[i][half * 4 + j]);
+          if (column + j < job.columns) is_good = FinishOne(job, terms, type, index + j, sums[i][half * 4 + j]) && is_good;
         }
       }
     }
   }
+  if (!is_good) *bad_job = low + 1;
 }
 
 }  // namespace
 
 #define REDUX_MERGE_KERNEL(name, type)                                                                     \
   extern "C" __global__ void __launch_bounds__(kMergeThreads, 2) name(const GpuMergeJob* jobs, int job_count, \
-                                                                      const GpuTerm* terms) {              \
-    MergeWeights<type>(jobs, job_count, terms);                                                            \
+                                                                      const GpuTerm* terms, int* bad_job) { \
+    MergeWeights<type>(jobs, job_count, terms, bad_job);                                                   \
   }
 REDUX_MERGE_KERNEL(merge_f32, kGpuFloat32)
 REDUX_MERGE_KERNEL(merge_f16, kGpuFloat16)

@@ -138,7 +138,9 @@ void TestMerge() {
     }
     for (std::size_t i = 0; i < merges.size(); ++i) merges[i].out = reinterpret_cast<unsigned long long>(outputs[i].data());
     const MergeTables tables = MakeMergeTables(merges, type);
-    EmulateMerge(type, tables.jobs.data(), static_cast<int>(tables.jobs.size()), tables.terms.data(), tables.tiles);
+    int bad_job = 0;
+    EmulateMerge(type, tables.jobs.data(), static_cast<int>(tables.jobs.size()), tables.terms.data(), tables.tiles, &bad_job);
+    Check(bad_job == 0, "finite results are said to be finite");
 
     const double unit = type == kGpuFloat32 ? std::ldexp(1, -22) : type == kGpuFloat16 ? std::ldexp(1, -11) : std::ldexp(1, -8);
     for (std::size_t i = 0; i < merges.size(); ++i) {
@@ -154,6 +156,27 @@ void TestMerge() {
       for (std::size_t j = bases[i].bytes.size(); j < outputs[i].size(); ++j) untouched = untouched && outputs[i][j] == '\x7f';
       Check(untouched, name + ": wrote behind the weight's end");
       if (merges[i].terms.empty()) Check(std::memcmp(outputs[i].data(), bases[i].bytes.data(), bases[i].bytes.size()) == 0, name + ": the base's bits");
+    }
+  }
+}
+
+/** A result that its type cannot hold, or that is NaN, is told with the job's number; the others are computed all the same. */
+void TestBadMerge() {
+  const float large = 60000.0F;
+  for (const float factor : {1.0F, static_cast<float>(NAN)}) {
+    for (const int columns : {4, 3}) {
+      std::vector<std::uint16_t> base(static_cast<std::size_t>(2 * columns), 0x7b00);  // 57344 in fp16.
+      std::vector<float> up = {factor, factor};
+      std::vector<float> down(static_cast<std::size_t>(columns), large);
+      std::vector<GpuMerge> merges(2);
+      const auto address = [](auto& values) { return reinterpret_cast<unsigned long long>(values.data()); };
+      merges[0] = {address(base), address(base), kGpuFloat16, 2, columns, {}};
+      merges[1] = {address(base), address(base), kGpuFloat16, 2, columns, {{address(up), address(down), kGpuFloat32, kGpuFloat32, 1, 1.0F}}};
+      const MergeTables tables = MakeMergeTables(merges, kGpuFloat16);
+      int bad_job = 0;
+      EmulateMerge(kGpuFloat16, tables.jobs.data(), 2, tables.terms.data(), tables.tiles, &bad_job);
+      Check(bad_job == 2, "the second job is the bad one, not " + std::to_string(bad_job));
+      Check(tables.places == std::vector<std::size_t>({0, 1}), "places of the jobs");
     }
   }
 }
@@ -264,6 +287,7 @@ struct Test {
 
 constexpr Test kTests[] = {
     {"tables of merges", TestTables},       {"merge kernel", TestMerge},     {"conversion kernel", TestConvert},
+    {"results that are no numbers", TestBadMerge},
     {"build monitor", TestMonitor},         {"logger", TestLogger},          {"files", TestFiles},
     {"missing library", TestMissingLibrary},
 };
