@@ -377,14 +377,13 @@ class Probe {
   }
 
   void Profile(const Engine& engine, EngineRun& run, const CudaStream& stream, const std::string& stem) {
-    LayerTimes times;
-    run.SetProfiler(&times);
+    times_ = LayerTimes();
+    run.SetProfiler(&times_);
     for (int i = 0; i < options_.runs; ++i) {
       run.Enqueue(stream, false);
       stream.Wait();
     }
-    run.SetProfiler(nullptr);
-    times.Write(stem + ".layers.csv", options_.runs);
+    times_.Write(stem + ".layers.csv", options_.runs);
     const std::string layers = engine.DescribeLayers();
     WriteFileAtomically(stem + ".layers.json", layers.data(), layers.size());
   }
@@ -394,6 +393,8 @@ class Probe {
   const std::shared_ptr<const TensorRtLibrary> library_;
   Cuda cuda_;
   std::vector<float> first_output_;
+  /** Of the network that runs: a profiler cannot be taken back, so it outlives the context. */
+  LayerTimes times_;
 };
 
 }  // namespace

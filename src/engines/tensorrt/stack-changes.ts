@@ -7,6 +7,7 @@ import type { LinearChange } from "../../lora/delta.ts";
 import { matrixSize, type WeightArithmetic } from "../../lora/merge.ts";
 import type { PlannedMerge } from "../../lora/stack.ts";
 import { readBaseWeights } from "../base-weights.ts";
+import { isStored } from "./stored-delta.ts";
 import type { NativeChange, NativeTerm, NativeWeight } from "./native.ts";
 
 /** The bundle's list of changeable weights as the native side takes it. */
@@ -50,6 +51,7 @@ export async function toNativeChanges(
 
 function toTerm(change: LinearChange, scale: number): NativeTerm {
   if (change.kind === "dense") return { up: { data: change.values, dtype: "F32" }, rank: 0, scale };
+  if (isStored(change)) return { ...change.stored, rank: change.rank, scale };
   const { up, down, rank } = change;
   return { up: { data: up, dtype: "F32" }, down: { data: down, dtype: "F32" }, rank, scale };
 }
