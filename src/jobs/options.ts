@@ -1,4 +1,7 @@
 import { z } from "zod";
+import { COMFY_SCHEDULES } from "../pipeline/comfy-schedules.ts";
+import { SAMPLERS } from "../pipeline/samplers/sampler.ts";
+import { TIMESTEP_SPACINGS } from "../pipeline/timestep-spacing.ts";
 
 /*
  * What a person asks for. The same objects come from the command line, tasks.json, commands and `--jobs` files, so each is
@@ -16,30 +19,8 @@ export const componentSchema = z.enum([
   "vae_encoder",
   "vae_decoder",
 ]);
-export const samplerSchema = z.enum([
-  "euler",
-  "euler_ancestral",
-  "heun",
-  "dpm_2",
-  "dpmpp_2m",
-  "dpmpp_2m_sde",
-  "dpmpp_sde",
-  "ddim",
-  "uni_pc",
-  "lcm",
-]);
-export const scheduleSchema = z.enum([
-  "normal",
-  "karras",
-  "exponential",
-  "simple",
-  "sgm_uniform",
-  "beta",
-  "ddim_uniform",
-  "leading",
-  "linspace",
-  "trailing",
-]);
+export const samplerSchema = z.enum(SAMPLERS);
+export const scheduleSchema = z.enum([...COMFY_SCHEDULES, ...TIMESTEP_SPACINGS]);
 
 /** min, opt, max of one dynamic axis. */
 const rangeSchema = z
