@@ -2,8 +2,8 @@ import { basename } from "node:path";
 import { performance } from "node:perf_hooks";
 import { throwIfCancelled, UserError } from "../formats/errors.ts";
 import { findNonFinite } from "../formats/numbers.ts";
-import { formatParameters } from "../formats/parameters.ts";
-import { readPng, writePng } from "../formats/png.ts";
+import { formatParameters, type GenerationParameters } from "../formats/parameters.ts";
+import { readPng, writePng, type RgbImage } from "../formats/png.ts";
 import { SafetensorsFile } from "../formats/safetensors.ts";
 import { writeSafetensors } from "../formats/safetensors-writer.ts";
 import type { Tensor } from "../formats/tensor.ts";
@@ -29,6 +29,24 @@ export async function generate(options: GenerateOptions, context: JobContext, en
   const started = performance.now();
   const files = await chooseImageFiles(options.output, options.batch, options.overwrite);
   if (options.saveLatents !== undefined) await checkOutputFile(options.saveLatents, options.overwrite);
+  const { images, latents, parameters, timings, ...drawn } = await drawImages(options, context, engines);
+  const text = formatParameters(parameters);
+  for (const [index, file] of files.entries()) await writePng(file, images[index]!, text, context.signal);
+  if (options.saveLatents !== undefined) await writeLatents(options.saveLatents, latents, context.signal);
+  return { images: files, ...drawn, timings: { ...timings, total: performance.now() - started } };
+}
+
+/** Pictures that are not written yet, and what they were made with. */
+export interface DrawnImages extends Omit<GenerateResult, "images"> {
+  readonly images: readonly RgbImage[];
+  /** Before the VAE's scale is divided out. */
+  readonly latents: Tensor;
+  readonly parameters: GenerationParameters;
+}
+
+/** Makes the images of `generate`; writes no file. */
+export async function drawImages(options: GenerateOptions, context: JobContext, engines: EngineCache): Promise<DrawnImages> {
+  const started = performance.now();
   const loaded = await engines.load(options.engine, options.backend, context);
   checkComponents(loaded, options);
   const request = await makeRequest(options, loaded, context);
@@ -37,16 +55,14 @@ export async function generate(options: GenerateOptions, context: JobContext, en
     throwIfCancelled(context.signal);
     const { loras, warnings, time: stackTime } = await changeStack(options, loaded, context);
     const { images, latents, sigmas, timings } = await generateImages(loaded, request);
-    const parameters = describeParameters(options, loaded, request);
-    for (const [index, file] of files.entries()) await writePng(file, images[index]!, parameters, context.signal);
-    if (options.saveLatents !== undefined) await writeLatents(options.saveLatents, latents, context.signal);
     const { encode, step, decode } = timings;
-    const total = performance.now() - started;
     return {
-      images: files,
+      images,
+      latents,
+      parameters: describeParameters(options, loaded, request),
       seed: String(request.seed),
       sigmas,
-      timings: { load: loadTime, stack: stackTime, encode, step, decode, total },
+      timings: { load: loadTime, stack: stackTime, encode, step, decode, total: performance.now() - started },
       loras,
       warnings,
     };
@@ -137,10 +153,14 @@ async function writeLatents(path: string, { dims, data }: Tensor, signal: AbortS
   await writeSafetensors(path, [{ name: "latents", dtype: "F32", shape: dims, chunks: () => [bytes] }], {}, { signal });
 }
 
-/** The text that is kept in the PNG: LoRAs that came by option are written into the prompt, so that it alone gives the picture again. */
-function describeParameters(options: GenerateOptions, { bundle }: LoadedBundle, { seed, width, height }: ImageRequest): string {
+/** What is kept in the PNG: LoRAs that came by option are written into the prompt, so that it alone gives the picture again. */
+function describeParameters(
+  options: GenerateOptions,
+  { bundle }: LoadedBundle,
+  { seed, width, height }: ImageRequest,
+): GenerationParameters {
   const tags = options.lora.map(loraTag);
-  return formatParameters({
+  return {
     prompt: [options.prompt, ...tags].join(" ").trim(),
     negativePrompt: options.negative,
     steps: options.steps,
@@ -154,7 +174,7 @@ function describeParameters(options: GenerateOptions, { bundle }: LoadedBundle, 
     ...(options.image !== undefined && { denoisingStrength: options.strength }),
     version: `TensorRT Redux ${VERSION}`,
     others: new Map(options.cfgRescale > 0 ? [["CFG rescale", String(options.cfgRescale)]] : []),
-  });
+  };
 }
 
 /** As a prompt refers to a LoRA: `<lora:NAME:SCALE:TE:lbw=WEIGHTS>`. */
