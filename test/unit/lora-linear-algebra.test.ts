@@ -33,7 +33,7 @@ function largestDifference(a: ArrayLike<number>, b: ArrayLike<number>): number {
   return Array.from(a, (value, index) => Math.abs(value - b[index]!)).reduce((largest, each) => Math.max(largest, each), 0);
 }
 
-function product(up: readonly number[], down: readonly number[], rank: number): Float64Array {
+function multiplied(up: readonly number[], down: readonly number[], rank: number): Float64Array {
   const [rows, columns] = [up.length / rank, down.length / rank];
   return new Float64Array(rows * columns).map((_, i) => {
     const [row, column] = [Math.floor(i / columns), i % columns];
@@ -57,7 +57,7 @@ describe("singular values of a low-rank product", () => {
     expect(orthogonalityError(left)).toBeLessThan(1e-12);
     expect(orthogonalityError(right)).toBeLessThan(1e-12);
     const again = rebuilt(svd.singularValues.subarray(0, count), left, right);
-    expect(largestDifference(again, product(up, down, rank))).toBeLessThanOrEqual((svd.singularValues[0] ?? 0) * 1e-13);
+    expect(largestDifference(again, multiplied(up, down, rank))).toBeLessThanOrEqual((svd.singularValues[0] ?? 0) * 1e-13);
   });
 
   test("factors that are no numbers give none", () => {
