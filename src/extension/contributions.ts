@@ -18,7 +18,8 @@ type WithUris<T, K extends keyof T> = Omit<T, K> & { readonly [P in K]: Exclude<
 export type ExportArguments = WithUris<Jobs["export"]["options"], "checkpoint" | "output">;
 export type DeltaArguments = WithUris<Jobs["delta"]["options"], "engine" | "lora" | "output">;
 export type GenerateArguments = Omit<WithUris<Jobs["generate"]["options"], "engine" | "output">, "lora"> & {
-  readonly lora?: readonly (string | Uri | WithUris<LoraReference, "file">)[];
+  /** "stack": those that are switched on in the engine's stack. */
+  readonly lora?: "stack" | readonly (string | Uri | WithUris<LoraReference, "file">)[];
 };
 export type InspectArguments = WithUris<Jobs["inspect"]["options"], "file">;
 

@@ -10,6 +10,7 @@ import { ModelFiles } from "./files.ts";
 import { JobRunner } from "./jobs.ts";
 import { createLog } from "./log.ts";
 import { ReportDocuments } from "./reports.ts";
+import { Stacks } from "./stack/stacks.ts";
 import { createStatusItem } from "./status.ts";
 import { registerTasks } from "./tasks/provider.ts";
 import { DeltasView } from "./views/deltas.ts";
@@ -26,12 +27,14 @@ export function activate(context: vscode.ExtensionContext): void {
   const files = new ModelFiles(worker, log);
   const jobs = new JobRunner(worker, log);
   const reports = new ReportDocuments();
-  const services: Services = { files, jobs, log, reports, memory: context.workspaceState, worker };
+  const stacks = new Stacks(worker, context.workspaceState, log);
+  const services: Services = { files, jobs, log, reports, memory: context.workspaceState, stacks, worker };
   const host = worker;
   context.subscriptions.push(
     log,
     worker,
     files,
+    stacks,
     reports.register(),
     createStatusItem(worker),
     new EnginesView(files, worker, (engine, lora) => makeDelta(services, engine, lora)).register(),

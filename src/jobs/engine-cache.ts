@@ -15,6 +15,7 @@ import { AdapterCache } from "./adapter-cache.ts";
 import { backendOfBundle } from "./backends.ts";
 import { findBundle } from "./bundle-path.ts";
 import type { JobContext } from "./context.ts";
+import { LoadedStack } from "./loaded-stack.ts";
 import type { Backend } from "./options.ts";
 import { stageProgress } from "./timing.ts";
 
@@ -30,6 +31,7 @@ export interface OpenedBundle {
 export interface LoadedBundle extends OpenedBundle {
   readonly engine: Engine;
   readonly adapters: AdapterCache;
+  readonly stack: LoadedStack;
   /** A stack belongs to the job that set it: what changes the engine's stack and then runs it does so in here. */
   readonly jobs: Mutex;
 }
@@ -99,7 +101,8 @@ export class EngineCache {
       onProgress: (component, fraction) => report(fraction, 1, component),
     });
     context.log("info", `loaded ${folder}`);
-    const loaded = { ...opened, engine, adapters: new AdapterCache(opened), jobs: new Mutex() };
+    const adapters = new AdapterCache(opened);
+    const loaded = { ...opened, engine, adapters, stack: new LoadedStack(engine, adapters), jobs: new Mutex() };
     this.#loaded.set(folder, { bundle: loaded, fingerprint });
     return loaded;
   }
@@ -107,6 +110,11 @@ export class EngineCache {
   /** The bundles in memory. */
   loaded(): readonly LoadedBundle[] {
     return Array.from(this.#loaded.values(), ({ bundle }) => bundle);
+  }
+
+  /** A bundle that is in memory. */
+  find(folder: string): LoadedBundle | undefined {
+    return this.#loaded.get(resolve(folder))?.bundle;
   }
 
   /** Frees a bundle's engines; false where it was not loaded. */

@@ -7,19 +7,16 @@ import { readPng, writePng, type RgbImage } from "../formats/png.ts";
 import { SafetensorsFile } from "../formats/safetensors.ts";
 import { writeSafetensors } from "../formats/safetensors-writer.ts";
 import type { Tensor } from "../formats/tensor.ts";
-import type { StackEntry } from "../lora/delta.ts";
-import { stackScales } from "../lora/strengths.ts";
 import { randomSeed } from "../pipeline/noise.ts";
 import { extractLoras } from "../pipeline/prompt.ts";
 import { resize } from "../pipeline/resize.ts";
 import { generateImages, type ImageRequest } from "../pipeline/text-to-image.ts";
-import { reportWarnings } from "./delta.ts";
 import type { JobContext } from "./context.ts";
 import type { EngineCache, LoadedBundle } from "./engine-cache.ts";
 import { findLora } from "./lora-search.ts";
 import type { GenerateOptions, LoraReference } from "./options.ts";
 import { checkOutputFile, chooseImageFiles } from "./output-files.ts";
-import type { GenerateResult, LoraReport } from "./results.ts";
+import type { GenerateResult } from "./results.ts";
 import { checkComponents, checkImageSize } from "./image-size.ts";
 import { stageProgress } from "./timing.ts";
 import { VERSION } from "./version.ts";
@@ -101,30 +98,9 @@ async function changeStack(options: GenerateOptions, loaded: LoadedBundle, conte
   for (const { name, ...strengths } of extractLoras(options.prompt).loras) {
     references.push({ file: await findLora(name, loaded.folder), ...strengths });
   }
-  const { entries, reports } = await loadStack(loaded, references, context.signal);
-  const stack = await loaded.engine.setStack(entries, context.signal);
-  const warnings = [...stack.warnings, ...reports.flatMap((report) => report.warnings)];
+  const { loras, warnings } = await loaded.stack.apply(references, context.signal);
   for (const warning of warnings) context.log("warn", warning);
-  return { loras: reports, warnings, time: performance.now() - started };
-}
-
-async function loadStack(loaded: LoadedBundle, references: readonly LoraReference[], signal: AbortSignal | undefined) {
-  const entries: StackEntry[] = [];
-  const reports: LoraReport[] = [];
-  for (const reference of references) {
-    const { file, scale } = reference;
-    const scales = stackScales(reference);
-    const { delta, report } = await loaded.adapters.load(file, signal);
-    entries.push({ delta, ...scales });
-    reports.push({
-      file,
-      scale,
-      matched: report.matched.length,
-      unmatched: report.unmatched.map(({ name, reason }) => ({ name, reason })),
-      warnings: reportWarnings(report).map((warning) => `${file}: ${warning}`),
-    });
-  }
-  return { entries, reports };
+  return { loras, warnings, time: performance.now() - started };
 }
 
 /** Unit-variance noise from a safetensors file: its tensor `latents`. */

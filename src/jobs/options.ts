@@ -61,6 +61,11 @@ export const loraReferenceSchema = z.strictObject({
   blockWeights: z.string().min(1).optional(),
 });
 
+/** A LoRA of a loaded engine's stack: it keeps its place and scale while it is switched off. */
+export const stackItemSchema = loraReferenceSchema.extend({ enabled: z.boolean().default(true) });
+
+export const stackOptionsSchema = z.strictObject({ stack: z.array(stackItemSchema) });
+
 export const generateOptionsSchema = z.strictObject({
   engine: z.string().min(1),
   backend: backendSchema.default("auto"),
@@ -103,6 +108,7 @@ export type Precision = z.infer<typeof precisionSchema>;
 export type Sampler = z.infer<typeof samplerSchema>;
 export type Schedule = z.infer<typeof scheduleSchema>;
 export type LoraReference = z.infer<typeof loraReferenceSchema>;
+export type StackItem = z.infer<typeof stackItemSchema>;
 export type ExportOptions = z.infer<typeof exportOptionsSchema>;
 export type DeltaOptions = z.infer<typeof deltaOptionsSchema>;
 export type GenerateOptions = z.infer<typeof generateOptionsSchema>;

@@ -24,6 +24,17 @@ export interface LoraReport {
   readonly warnings: readonly string[];
 }
 
+/** What a change of an engine's stack did. */
+export interface AppliedStack {
+  readonly loras: readonly LoraReport[];
+  /** Weights whose values changed, those set back to the base's included. */
+  readonly changed: number;
+  readonly restored: number;
+  /** Milliseconds; `read` is that of the LoRAs' files. */
+  readonly timings: { readonly read: number; readonly merge: number; readonly refit: number; readonly total: number };
+  readonly warnings: readonly string[];
+}
+
 /** Milliseconds. */
 export interface GenerateTimings {
   readonly load: number;

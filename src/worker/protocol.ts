@@ -9,8 +9,18 @@ import type {
   exportOptionsSchema,
   generateOptionsSchema,
   inspectOptionsSchema,
+  stackItemSchema,
 } from "../jobs/options.ts";
-import type { BenchResult, DeltaResult, DoctorResult, ExportResult, FileSummary, GenerateResult, InspectResult } from "../jobs/results.ts";
+import type {
+  AppliedStack,
+  BenchResult,
+  DeltaResult,
+  DoctorResult,
+  ExportResult,
+  FileSummary,
+  GenerateResult,
+  InspectResult,
+} from "../jobs/results.ts";
 
 /*
  * Everything that passes between the extension host and the worker: JSON-RPC 2.0 over the child process's IPC channel. Types
@@ -32,7 +42,10 @@ export interface Jobs {
 
 export type JobKind = keyof Jobs;
 
-export type { FileSummary };
+export type { AppliedStack, FileSummary };
+
+/** A LoRA of an engine's stack, before defaults are filled in. */
+export type StackItem = z.input<typeof stackItemSchema>;
 
 /** What a running job is told and told about. */
 export type JobProgress = Progress;
@@ -42,6 +55,8 @@ export interface LoadedEngine {
   readonly path: string;
   readonly backend: string;
   readonly memoryBytes: number;
+  /** As it was set last; a job's own LoRAs are none of it. */
+  readonly stack: readonly StackItem[];
 }
 
 type JobRequests = {
@@ -60,12 +75,17 @@ export interface Requests extends JobRequests {
     readonly result: LoadedEngine;
   };
   readonly "engine/unload": { readonly params: { readonly path: string }; readonly result: null };
+  /** Of an engine that is loaded; waits for the job that uses it. */
+  readonly "engine/setStack": {
+    readonly params: { readonly path: string; readonly stack: readonly StackItem[] };
+    readonly result: AppliedStack;
+  };
 }
 
 /** Worker to host, not answered. */
 export interface Notifications {
   readonly log: { readonly level: Parameters<JobContext["log"]>[0]; readonly message: string };
-  /** Sent whenever the engines in memory change. */
+  /** Sent whenever the engines in memory or their stacks change. */
   readonly engines: { readonly loaded: readonly LoadedEngine[] };
 }
 

@@ -2,7 +2,9 @@ import { type CancellationToken, type MessageConnection, ProgressType, ResponseE
 import { UserError, throwIfCancelled } from "../formats/errors.ts";
 import type { JobContext } from "../jobs/context.ts";
 import { describeFile } from "../jobs/describe.ts";
+import { checkOptions } from "../jobs/check-options.ts";
 import type { EngineCache, LoadedBundle } from "../jobs/engine-cache.ts";
+import { stackOptionsSchema } from "../jobs/options.ts";
 import { runJob } from "../jobs/run.ts";
 import type { FailureData, FileSummary, JobKind, JobProgress, LoadedEngine, Notifications, Requests } from "./protocol.ts";
 
@@ -28,9 +30,9 @@ function toResponseError(error: unknown): ResponseError<FailureData> {
   return new ResponseError(REQUEST_FAILED, defect.message, data);
 }
 
-function toLoadedEngine({ folder, engine }: LoadedBundle): LoadedEngine {
+function toLoadedEngine({ folder, engine, stack }: LoadedBundle): LoadedEngine {
   const { base, merged } = engine.memory();
-  return { path: folder, backend: engine.backend, memoryBytes: base + merged };
+  return { path: folder, backend: engine.backend, memoryBytes: base + merged, stack: stack.items };
 }
 
 /** Answers the host's requests on a connection that the caller then listens to. */
@@ -116,6 +118,14 @@ export function serve(connection: MessageConnection, engines: EngineCache, { res
   handle("engine/unload", async ({ path }) => {
     await engines.unload(path).finally(announceEngines);
     return null;
+  });
+
+  handle("engine/setStack", async ({ path, stack }, signal) => {
+    refuseWhenRestricted("Changing an engine's stack");
+    const options = checkOptions(stackOptionsSchema, { stack });
+    const loaded = engines.find(path);
+    if (!loaded) throw new UserError("engine.unusable", `${path} is not loaded. Load the engine first.`);
+    return loaded.jobs.run(() => loaded.stack.set(options.stack, signal)).finally(announceEngines);
   });
 
   return {

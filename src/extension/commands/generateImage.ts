@@ -23,13 +23,13 @@ async function outputPath(now: Date): Promise<string | undefined> {
   return join(folder, `${time}-${String(now.getMilliseconds()).padStart(3, "0")}.png`);
 }
 
-function toReference(lora: NonNullable<GenerateArguments["lora"]>[number]): LoraReference {
+function toReference(lora: Exclude<NonNullable<GenerateArguments["lora"]>, string>[number]): LoraReference {
   if (typeof lora === "string" || lora instanceof vscode.Uri) return { file: toPath(lora) };
   return defined({ ...lora, file: toPath(lora.file) });
 }
 
 /** What was asked for, over the defaults of the settings. */
-async function toOptions({ engine, output, lora, ...rest }: GenerateArguments): Promise<Options> {
+async function toOptions({ stacks }: Services, { engine, output, lora = [], ...rest }: GenerateArguments): Promise<Options> {
   requireTrust(vscode.l10n.t("Generating an image"));
   const place = output === undefined ? await outputPath(new Date()) : toPath(output);
   return defined({
@@ -41,7 +41,7 @@ async function toOptions({ engine, output, lora, ...rest }: GenerateArguments): 
     schedule: setting("generate.schedule"),
     ...rest,
     engine: toPath(engine),
-    lora: (lora ?? []).map(toReference),
+    lora: lora === "stack" ? stacks.references(toPath(engine)) : lora.map(toReference),
     ...(place === undefined ? {} : { output: place }),
   });
 }
@@ -90,7 +90,7 @@ async function askOptions(services: Services, selected: string | undefined): Pro
   });
   if (prompt === undefined) return undefined;
   await memory.update(LAST_PROMPT, prompt);
-  return toOptions({ engine, prompt, lora });
+  return toOptions(services, { engine, prompt, lora });
 }
 
 async function openImages(images: readonly string[]): Promise<void> {
@@ -101,7 +101,7 @@ async function openImages(images: readonly string[]): Promise<void> {
 export function generateImage(services: Services): Commands["tensorrt.generateImage"] {
   const { jobs, log } = services;
   return async (argument) => {
-    if (isOptions<GenerateArguments>(argument, "prompt")) return jobs.run("generate", await toOptions(argument));
+    if (isOptions<GenerateArguments>(argument, "prompt")) return jobs.run("generate", await toOptions(services, argument));
     return jobs.interactively(async () => {
       const options = await askOptions(services, selectedPath(argument));
       if (!options) return undefined;

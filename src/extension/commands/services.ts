@@ -2,6 +2,7 @@ import type * as vscode from "vscode";
 import type { ModelFiles } from "../files.ts";
 import type { JobRunner } from "../jobs.ts";
 import type { ReportDocuments } from "../reports.ts";
+import type { Stacks } from "../stack/stacks.ts";
 import type { WorkerHost } from "../worker/host.ts";
 
 /** What commands are made of. */
@@ -12,5 +13,6 @@ export interface Services {
   readonly reports: ReportDocuments;
   /** Remembers what was typed last, for this workspace. */
   readonly memory: vscode.Memento;
+  readonly stacks: Stacks;
   readonly worker: WorkerHost;
 }

@@ -1,5 +1,5 @@
 import * as vscode from "vscode";
-import type { FileSummary, JobKind, JobProgress, Jobs, LoadedEngine } from "../../worker/protocol.ts";
+import type { AppliedStack, FileSummary, JobKind, JobProgress, Jobs, LoadedEngine, StackItem } from "../../worker/protocol.ts";
 import type { Settings } from "../contributions.ts";
 import { type Cancellation, WorkerConnection, type WorkerExit } from "./connection.ts";
 
@@ -62,6 +62,12 @@ export class WorkerHost implements vscode.Disposable {
     // Nothing is loaded where nothing runs.
     if (!this.#connection) return;
     await (await this.#connection).request("engine/unload", { path });
+  }
+
+  /** Changes the weights of an engine that is loaded. */
+  async setStack(path: string, stack: readonly StackItem[], cancellation?: Cancellation): Promise<AppliedStack> {
+    const connection = await this.#connect();
+    return this.#busyWhile(() => connection.request("engine/setStack", { path, stack }, cancellation));
   }
 
   /** What the files' headers say, batch by batch. */
