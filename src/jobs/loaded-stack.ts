@@ -29,10 +29,8 @@ export class LoadedStack {
 
   /** Applies the entries that are switched on and keeps them all; where that fails, the stack is what it was. */
   async set(items: readonly StackItem[], signal: AbortSignal | undefined): Promise<AppliedStack> {
-    const applied = await this.apply(
-      items.filter(({ enabled }) => enabled).map(({ enabled: _, ...reference }) => reference),
-      signal,
-    );
+    const references = items.flatMap(({ enabled, ...reference }) => (enabled ? [reference] : []));
+    const applied = await this.apply(references, signal);
     this.#items = items;
     return applied;
   }
