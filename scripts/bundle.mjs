@@ -1,8 +1,9 @@
 /*
- * Bundles dist/: extension.js, worker.js, cli.js, and with --tests also dist/test/index.js (the suite that runs inside VS Code).
- * Everything is CommonJS, because a single-file CommonJS bundle is what VS Code's extension host loads fastest.
+ * Bundles dist/: extension.js, worker.js, cli.js, webview/NAME.js and NAME.css of every folder of src/webview with a main.ts, and
+ * with --tests also dist/test/index.js (the suite that runs inside VS Code). What runs in Node.js is CommonJS, because a single-file
+ * CommonJS bundle is what VS Code's extension host loads fastest.
  */
-import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
@@ -48,6 +49,22 @@ const builds = [
     banner: { js: `#!/usr/bin/env node\n${bundleUrl}` },
   }),
 ];
+const webviews = readdirSync(`${root}src/webview`).filter((name) => existsSync(`${root}src/webview/${name}/main.ts`));
+builds.push(
+  build({
+    absWorkingDir: root,
+    entryPoints: webviews.map((name) => ({ in: `src/webview/${name}/main.ts`, out: name })),
+    outdir: "dist/webview",
+    bundle: true,
+    platform: "browser",
+    format: "iife",
+    // Electron 34 and later, and what browsers code-server is used with.
+    target: "chrome128",
+    logLevel: "warning",
+    minify: production,
+    sourcemap: production ? false : "inline",
+  }),
+);
 if (tests) {
   const suite = readdirSync(`${root}test/host/suite`).filter((name) => name.endsWith(".test.ts"));
   if (suite.length === 0) throw new Error("No test was found in test/host/suite.");

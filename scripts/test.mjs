@@ -40,6 +40,7 @@ const countsOfCode = ({ code }) => ({ passed: code === 0 ? 1 : 0, failed: code =
 const VITEST = ["run", "--reporter=default", "--reporter=json", `--outputFile.json=${unitResults}`];
 const STEPS = [
   { name: "types", command: [...bin("typescript", "bin", "tsc"), "--noEmit"], counts: countsOfCode },
+  { name: "types of webviews", command: [...bin("typescript", "bin", "tsc"), "--noEmit", "-p", "src/webview"], counts: countsOfCode },
   { name: "lint", command: [...bin("oxlint", "bin", "oxlint"), "--type-aware", "--deny-warnings"], counts: countsOfCode },
   { name: "format", command: [...bin("oxfmt", "bin", "oxfmt"), "--check"], counts: countsOfCode },
   { name: "native add-on", command: [...bin("cmake-js", "bin", "cmake-js"), "compile", "--config", "Release"], counts: countsOfCode },

@@ -1,0 +1,51 @@
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import assert from "node:assert/strict";
+import type { Frame } from "playwright-core";
+import type { Workbench } from "./workbench.ts";
+
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+interface Violation {
+  readonly id: string;
+  readonly impact: string;
+  readonly help: string;
+  readonly nodes: readonly { readonly target: readonly unknown[]; readonly failureSummary?: string }[];
+}
+
+declare const window: {
+  readonly axe: { run(context: unknown, options: object): Promise<{ readonly violations: readonly Violation[] }> };
+};
+declare const document: unknown;
+
+/** The document of the webview that is shown: the frame within the frame that VS Code keeps it in. */
+export async function webviewFrame(workbench: Workbench, name: string): Promise<Frame> {
+  const outer = workbench.page.locator("iframe.webview.ready");
+  await outer.first().waitFor({ timeout: 60_000 });
+  for (let attempt = 0; attempt < 120; attempt++) {
+    for (const handle of await outer.elementHandles()) {
+      const frame = await (await handle.contentFrame())?.$("#active-frame").then((inner) => inner?.contentFrame());
+      const source = await frame
+        ?.evaluate(() => (document as { scripts: ArrayLike<{ src: string }> }).scripts[1]?.src ?? "")
+        .catch(() => "");
+      if (frame && source?.endsWith(`/${name}.js`)) return frame;
+    }
+    await workbench.page.waitForTimeout(250);
+  }
+  throw new Error(`No webview "${name}" is shown.`);
+}
+
+/** Fails where axe-core has a serious or critical finding in a frame. */
+export async function checkAccessibility(frame: Frame, where: string): Promise<void> {
+  // Evaluated from outside of the page, which its content security policy lets through.
+  await frame.evaluate(axe);
+  const violations = await frame.evaluate(async () => {
+    const found = await window.axe.run(document, { resultTypes: ["violations"] });
+    return found.violations.filter(({ impact }) => impact === "serious" || impact === "critical");
+  });
+  const lines = violations.map(
+    ({ id, impact, help, nodes }) =>
+      `${id} (${impact}): ${help}\n${nodes.map((node) => `    ${node.target.join(" ")}: ${node.failureSummary ?? ""}`).join("\n")}`,
+  );
+  assert.deepEqual(lines, [], `accessibility of ${where}`);
+}
