@@ -2,7 +2,7 @@
 
 namespace redux {
 
-/** kernels/kernels.ptx as a string; CMake makes the file that defines it. */
+/* The PTX files of kernels/ as strings; CMake makes the sources that define them (redux_embed_ptx). */
 extern const char kKernelsPtx[];
 
 }  // namespace redux

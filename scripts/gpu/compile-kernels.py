@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Compiles native/cuda/kernels/kernels.cu to kernels.ptx beside it, which is committed: nobody who builds or runs the add-on needs CUDA.
+"""Compiles every native/cuda/kernels/NAME.cu to NAME.ptx beside it, which is committed: nobody who builds or runs the add-on needs CUDA.
 
-usage: compile-kernels.py [--check]     (--check: fails where the committed PTX is not of this source)
+usage: compile-kernels.py [--check] [NAME …]     (--check: fails where a committed PTX is not of its sources; NAME: these alone)
 
 Needs NVRTC 11.8 (pip install nvidia-cuda-nvrtc-cu11==11.8.89; NVRTC_LIBRARY may name libnvrtc): its PTX, of version 7.8, is taken by every
 driver since 520. The target is compute_75, the oldest architecture that TensorRT 10 and TensorRT-RTX run on.
@@ -22,6 +22,18 @@ def read(name):
         return file.read()
 
 
+def included(source):
+    """The headers that a source includes, and those that these include: {name: text}, in the order in which they are met."""
+    headers = {}
+    waiting = re.findall(r'^#include "([^"]+)"', source, re.MULTILINE)
+    while waiting:
+        name = waiting.pop(0)
+        if name not in headers:
+            headers[name] = read(name)
+            waiting += re.findall(r'^#include "([^"]+)"', headers[name], re.MULTILINE)
+    return headers
+
+
 def load_nvrtc():
     places = [os.environ.get("NVRTC_LIBRARY", "")]
     for folder in sys.path:
@@ -31,16 +43,19 @@ def load_nvrtc():
     sys.exit("There is no libnvrtc of CUDA 11.8: pip install nvidia-cuda-nvrtc-cu11==11.8.89, or set NVRTC_LIBRARY.")
 
 
-def compile_source(source, header):
+def compile_source(name, source, headers):
     nvrtc = load_nvrtc()
 
     def check(result):
         if result != 0:
             sys.exit(f"NVRTC failed with {result}.")
 
+    def strings(values):
+        return (ctypes.c_char_p * len(values))(*(value.encode() for value in values))
+
     program = ctypes.c_void_p()
-    headers, names = (ctypes.c_char_p * 1)(header.encode()), (ctypes.c_char_p * 1)(b"kernel_types.h")
-    check(nvrtc.nvrtcCreateProgram(ctypes.byref(program), source.encode(), b"kernels.cu", 1, headers, names))
+    texts, names = strings(list(headers.values())), strings(list(headers))
+    check(nvrtc.nvrtcCreateProgram(ctypes.byref(program), source.encode(), f"{name}.cu".encode(), len(headers), texts, names))
     result = nvrtc.nvrtcCompileProgram(program, len(OPTIONS), (ctypes.c_char_p * len(OPTIONS))(*OPTIONS))
     size = ctypes.c_size_t()
     check(nvrtc.nvrtcGetProgramLogSize(program, ctypes.byref(size)))
@@ -54,18 +69,27 @@ def compile_source(source, header):
     return ptx.value.decode()
 
 
-def main():
-    source, header = read("kernels.cu"), read("kernel_types.h")
-    digest = hashlib.sha256((source + header).encode()).hexdigest()
+def make(name, only_check):
+    source = read(f"{name}.cu")
+    headers = included(source)
+    digest = hashlib.sha256((source + "".join(headers.values())).encode()).hexdigest()
     line = f"// Made by scripts/gpu/compile-kernels.py of sources with SHA-256 {digest}\n"
-    if "--check" in sys.argv:
-        if not read("kernels.ptx").startswith(line):
-            sys.exit("native/cuda/kernels/kernels.ptx is not of these sources: run scripts/gpu/compile-kernels.py.")
+    if only_check:
+        if not read(f"{name}.ptx").startswith(line):
+            sys.exit(f"native/cuda/kernels/{name}.ptx is not of its sources: run scripts/gpu/compile-kernels.py.")
         return
-    ptx = re.sub(r"\n\s*//[^\n]*", "", compile_source(source, header))
-    with open(os.path.join(FOLDER, "kernels.ptx"), "w", encoding="utf-8") as file:
+    ptx = re.sub(r"\n\s*//[^\n]*", "", compile_source(name, source, headers))
+    with open(os.path.join(FOLDER, f"{name}.ptx"), "w", encoding="utf-8") as file:
         file.write(line + ptx.strip() + "\n")
-    print(f"kernels.ptx: {len(ptx)} characters, {ptx.count('.entry')} kernels")
+    print(f"{name}.ptx: {len(ptx)} characters, {ptx.count('.entry')} kernels")
+
+
+def main():
+    arguments = sys.argv[1:]
+    names = [argument for argument in arguments if argument != "--check"]
+    every = sorted(os.path.splitext(os.path.basename(path))[0] for path in glob.glob(os.path.join(FOLDER, "*.cu")))
+    for name in names or every:
+        make(name, "--check" in arguments)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,9 @@
 #pragma once
 
-/* What the host hands to the kernels: read by NVRTC too, so that nothing but built-in types stands here. */
+/* What the host hands to the merge kernels: read by NVRTC too, so that nothing but built-in types stands here. */
+#include "number_types.h"
 
 namespace redux {
-
-/** Number types, as the kernels and their callers count them. */
-enum { kGpuFloat32 = 0, kGpuFloat16 = 1, kGpuBfloat16 = 2 };
 
 /** One change of a weight. rank > 0: scale · up [rows, rank] · down [rank, columns]; rank 0: scale · values [rows, columns] in `up`. */
 struct GpuTerm {
@@ -30,6 +28,6 @@ struct GpuMergeJob {
 };
 
 /** Rows and columns of the part of a weight that one block of threads computes. */
-enum { kMergeTile = 128, kMergeThreads = 256, kElementThreads = 256 };
+enum { kMergeTile = 128, kMergeThreads = 256 };
 
 }  // namespace redux
