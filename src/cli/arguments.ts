@@ -32,6 +32,19 @@ export function parseList(text: string): string[] {
     .filter((part) => part !== "");
 }
 
+/** The axes' options that take names; the others take numbers, seeds as text. */
+const NAMES: ReadonlySet<string> = new Set(["sampler", "schedule", "seed"]);
+
+/** "cfg=4,7,10", "sampler=euler,ddim", "lora:ink.safetensors=0,0.5,1"; the schema checks the option and the values. */
+export function parseAxis(text: string): { option: string; lora?: string; values: (string | number)[] } {
+  const equals = text.lastIndexOf("=");
+  if (equals <= 0) throw new InvalidArgumentError("Expected option=value,value,…, such as cfg=4,7,10 or lora:ink.safetensors=0,0.5,1.");
+  const [, option, lora] = /^([^:]*)(?::(.*))?$/s.exec(text.slice(0, equals))!;
+  const name = option!.replaceAll(/-([a-z])/g, (_match, letter: string) => letter.toUpperCase());
+  const values = parseList(text.slice(equals + 1)).map((value) => (NAMES.has(name) ? value : parseNumber(value)));
+  return { option: name, ...(lora !== undefined && { lora }), values };
+}
+
 /** One more "file.safetensors:0.7"; see `parseLoraArgument`. */
 export function parseLora(text: string, previous: readonly LoraArgument[]): LoraArgument[] {
   return [...previous, parseLoraArgument(text)];

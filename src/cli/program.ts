@@ -1,7 +1,7 @@
 import { Command, Option } from "commander";
 import { resolve } from "node:path";
 import { VERSION } from "../jobs/version.ts";
-import { parseInteger, parseList, parseLora, parseNumber, parseRange, parseSeed } from "./arguments.ts";
+import { parseAxis, parseInteger, parseList, parseLora, parseNumber, parseRange, parseSeed } from "./arguments.ts";
 import type { Command as RunCommand } from "./command.ts";
 
 /** What runs the commands: both report results and errors and set the exit code. */
@@ -21,6 +21,7 @@ export function makeProgram(runner: Runner): Command {
   addExport(program, runner);
   addDelta(program, runner);
   addGenerate(program, runner);
+  addGrid(program, runner);
   addInspect(program, runner);
   addBench(program, runner);
   addDoctor(program, runner);
@@ -74,11 +75,9 @@ function addDelta(program: Command, runner: Runner): void {
     );
 }
 
-function addGenerate(program: Command, runner: Runner): void {
-  program
-    .command("generate")
-    .argument("<engine>", "an engine bundle")
-    .description("make images")
+/** What `generate` and `grid` have in common. */
+function addImageOptions(command: Command): Command {
+  return command
     .option("--prompt <text>", "what to draw; may hold (word:1.2), BREAK and <lora:NAME:SCALE>")
     .option("--negative <text>", "what to avoid")
     .option(
@@ -101,18 +100,38 @@ function addGenerate(program: Command, runner: Runner): void {
     .option("--seed <n>", "as torch.Generator('cpu') takes it (default: random)", parseSeed)
     .option("--width <pixels>", "default: what the engine is tuned for", parseInteger)
     .option("--height <pixels>", "default: what the engine is tuned for", parseInteger)
-    .option("--batch <n>", "images at once (default: 1)", parseInteger)
     .option("--image <file.png>", "image to image: start from this picture")
     .option("--strength <number>", "image to image: how much of the picture is replaced, over 0 to 1 (default: 0.75)", parseNumber)
     .option("-o, --output <file.png>", "default: out.png, or the next free out-N.png")
+    .option("--overwrite", "replace pictures that exist");
+}
+
+function addGenerate(program: Command, runner: Runner): void {
+  addImageOptions(program.command("generate").argument("<engine>", "an engine bundle").description("make images"))
+    .option("--batch <n>", "images at once (default: 1)", parseInteger)
     .option("--latents <file>", "initial unit-variance noise, tensor `latents`, float32 [B,C,h,w]")
     .option("--save-latents <file>", "write the final latents")
     .option("--jobs <file.jsonl>", "many runs on one loaded engine: one object of these options (camelCase) a line")
-    .option("--overwrite", "replace pictures that exist")
     .action((engine: string, { jobs, ...options }: Record<string, unknown> & { jobs?: string }) =>
       jobs === undefined
         ? runner.perform({ kind: "generate", options: { engine, ...options }, file: engine })
         : runner.performBatch(resolve(jobs), { engine, ...options }),
+    );
+}
+
+const AXIS = "steps, cfg, cfg-rescale, sampler, schedule, seed, strength, or lora:FILE for a LoRA's scale";
+
+function addGrid(program: Command, runner: Runner): void {
+  addImageOptions(
+    program
+      .command("grid")
+      .argument("<engine>", "an engine bundle")
+      .description("make one labelled picture of many, which differ in one or two options"),
+  )
+    .requiredOption("--x <option=values>", `from left to right: ${AXIS}; such as cfg=4,7,10`, parseAxis)
+    .option("--y <option=values>", "from top to bottom, as --x; such as lora:ink.safetensors=0,0.5,1", parseAxis)
+    .action((engine: string, options: Record<string, unknown>) =>
+      runner.perform({ kind: "grid", options: { engine, ...options }, file: engine }),
     );
 }
 

@@ -8,6 +8,7 @@ const WORDS: Words = {
   export: exportWords,
   delta: deltaWords,
   generate: generateWords,
+  grid: gridWords,
   inspect: inspectWords,
   bench: benchWords,
   doctor: doctorWords,
@@ -40,6 +41,14 @@ function generateWords({ images, seed, timings, loras }: JobResults["generate"])
     ...images.map((image) => `image: ${image}`),
     `  seed ${seed}${loras.map(({ file, scale, matched }) => `, ${basename(file)} × ${scale} (${matched} modules)`).join("")}`,
     `  load ${milliseconds(load)}, stack ${milliseconds(stack)}, encode ${milliseconds(encode)}, step ${milliseconds(step)}, decode ${milliseconds(decode)}, in all ${milliseconds(total)}`,
+  ];
+}
+
+function gridWords({ image, seed, columns, rows, timings }: JobResults["grid"]): string[] {
+  return [
+    `image: ${image}`,
+    `  seed ${seed}, ${columns.length} × ${rows.length} pictures: ${[...columns, ...rows.filter((row) => row !== "")].join(", ")}`,
+    `  in all ${milliseconds(timings.total)}`,
   ];
 }
 

@@ -16,7 +16,8 @@ export interface RgbImage {
 const KEYWORD = "parameters";
 
 const LARGEST_FILE = 256 * 1024 * 1024;
-const LARGEST_IMAGE = 100_000_000;
+/** Pixels: larger pictures are not read. */
+export const LARGEST_IMAGE = 100_000_000;
 
 /** The PNG file's bytes, `parameters` (see parameters.ts) in a text chunk before the pixels. */
 export function encodePng({ width, height, data }: RgbImage, parameters?: string): Uint8Array {

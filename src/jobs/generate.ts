@@ -1,4 +1,3 @@
-import { basename } from "node:path";
 import { performance } from "node:perf_hooks";
 import { throwIfCancelled, UserError } from "../formats/errors.ts";
 import { findNonFinite } from "../formats/numbers.ts";
@@ -8,13 +7,13 @@ import { SafetensorsFile } from "../formats/safetensors.ts";
 import { writeSafetensors } from "../formats/safetensors-writer.ts";
 import type { Tensor } from "../formats/tensor.ts";
 import { randomSeed } from "../pipeline/noise.ts";
-import { extractLoras } from "../pipeline/prompt.ts";
+import { extractLoras, loraReference } from "../pipeline/prompt.ts";
 import { resize } from "../pipeline/resize.ts";
 import { generateImages, type ImageRequest } from "../pipeline/text-to-image.ts";
 import type { JobContext } from "./context.ts";
 import type { EngineCache, LoadedBundle } from "./engine-cache.ts";
-import { findLora } from "./lora-search.ts";
-import type { GenerateOptions, LoraReference } from "./options.ts";
+import { findLora, loraName } from "./lora-search.ts";
+import type { GenerateOptions } from "./options.ts";
 import { checkOutputFile, chooseImageFiles } from "./output-files.ts";
 import type { GenerateResult } from "./results.ts";
 import { checkComponents, checkImageSize } from "./image-size.ts";
@@ -135,7 +134,7 @@ function describeParameters(
   { bundle }: LoadedBundle,
   { seed, width, height }: ImageRequest,
 ): GenerationParameters {
-  const tags = options.lora.map(loraTag);
+  const tags = options.lora.map(({ file, ...strengths }) => loraReference({ name: loraName(file), ...strengths }));
   return {
     prompt: [options.prompt, ...tags].join(" ").trim(),
     negativePrompt: options.negative,
@@ -151,14 +150,4 @@ function describeParameters(
     version: `TensorRT Redux ${VERSION}`,
     others: new Map(options.cfgRescale > 0 ? [["CFG rescale", String(options.cfgRescale)]] : []),
   };
-}
-
-/** As a prompt refers to a LoRA: `<lora:NAME:SCALE:TE:lbw=WEIGHTS>`. */
-function loraTag({ file, scale, textEncoderScale, blockWeights }: LoraReference): string {
-  const textEncoders = textEncoderScale === undefined ? "" : `:${textEncoderScale}`;
-  return `<lora:${loraName(file)}:${scale}${textEncoders}${blockWeights === undefined ? "" : `:lbw=${blockWeights}`}>`;
-}
-
-function loraName(file: string): string {
-  return basename(file).replace(/\.(safetensors|trt_lora)$/i, "");
 }

@@ -1,5 +1,5 @@
 import { readdir } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { UserError } from "../formats/errors.ts";
 
 const EXTENSIONS = [".trt_lora", ".safetensors"];
@@ -22,6 +22,11 @@ export async function findLora(name: string, bundleFolder: string): Promise<stri
     "file.missing",
     `<lora:${name}:…> in the prompt: no ${name}.safetensors or ${name}.trt_lora in ${folders.slice(0, 3).join(", ")} or beside the engine. Put it there, or use --lora with its path.`,
   );
+}
+
+/** The name by which a prompt refers to a file: "ink" for "loras/ink.safetensors". */
+export function loraName(file: string): string {
+  return basename(file).replace(/\.(safetensors|trt_lora)$/i, "");
 }
 
 function hasLoraExtension(path: string): boolean {

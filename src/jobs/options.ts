@@ -89,6 +89,22 @@ export const generateOptionsSchema = z.strictObject({
   overwrite: z.boolean().default(false),
 });
 
+/** What a grid's pictures may differ in; "lora" is the scale of one LoRA. */
+export const gridOptionSchema = z.enum(["lora", "steps", "cfg", "cfgRescale", "sampler", "schedule", "seed", "strength"]);
+
+/** One direction of a grid: an option and its values, in the order of the pictures. */
+export const gridAxisSchema = z.strictObject({
+  option: gridOptionSchema,
+  /** Of the option "lora": the file, or the name that the prompt gives it. */
+  lora: z.string().min(1).optional(),
+  values: z.array(z.union([z.number(), z.string()])).nonempty(),
+});
+
+/** The options of `generate` for every picture, and what they differ in: x from left to right, y from top to bottom. */
+export const gridOptionsSchema = generateOptionsSchema
+  .omit({ batch: true, latents: true, saveLatents: true })
+  .extend({ x: gridAxisSchema, y: gridAxisSchema.optional() });
+
 export const inspectOptionsSchema = z.strictObject({ file: z.string().min(1) });
 
 export const benchOptionsSchema = z.strictObject({
@@ -112,5 +128,7 @@ export type StackItem = z.infer<typeof stackItemSchema>;
 export type ExportOptions = z.infer<typeof exportOptionsSchema>;
 export type DeltaOptions = z.infer<typeof deltaOptionsSchema>;
 export type GenerateOptions = z.infer<typeof generateOptionsSchema>;
+export type GridAxis = z.infer<typeof gridAxisSchema>;
+export type GridOptions = z.infer<typeof gridOptionsSchema>;
 export type InspectOptions = z.infer<typeof inspectOptionsSchema>;
 export type BenchOptions = z.infer<typeof benchOptionsSchema>;

@@ -1,4 +1,6 @@
+import type { GenerationParameters } from "../formats/parameters.ts";
 import type { Architecture, Component } from "../models/architecture.ts";
+import type { PromptLora } from "../pipeline/prompt.ts";
 
 export interface ExportResult {
   /** Path of the bundle's folder. */
@@ -52,6 +54,19 @@ export interface GenerateResult {
   readonly sigmas: readonly number[];
   readonly timings: GenerateTimings;
   readonly loras: readonly LoraReport[];
+  readonly warnings: readonly string[];
+}
+
+export interface GridResult {
+  /** The path of the one picture that shows them all. */
+  readonly image: string;
+  /** Of every picture, unless the grid is one of seeds; decimal, because seeds have 64 bits. */
+  readonly seed: string;
+  /** Labels of the columns and the rows, as drawn. */
+  readonly columns: readonly string[];
+  readonly rows: readonly string[];
+  /** Milliseconds: each picture, row by row, and all together. */
+  readonly timings: { readonly pictures: readonly number[]; readonly total: number };
   readonly warnings: readonly string[];
 }
 
@@ -112,6 +127,24 @@ export interface DoctorResult {
   readonly platform: string;
   readonly findings: readonly DoctorFinding[];
 }
+
+/** How an engine reads a prompt. */
+export interface PromptDescription {
+  /** Without the start and end tokens. */
+  readonly tokens: number;
+  /** Tokens that the chunks it fills have room for: 75, 150, … */
+  readonly room: number;
+  /** The room that the engine's profile allows, where it says. */
+  readonly limit?: number;
+  /** The prompt without its references to LoRAs. */
+  readonly text: string;
+  readonly loras: readonly PromptLora[];
+  /** Why it cannot be read. */
+  readonly problem?: string;
+}
+
+/** The parameters that a picture holds, as JSON can carry them. */
+export type PictureParameters = Omit<GenerationParameters, "others"> & { readonly others: Readonly<Record<string, string>> };
 
 /** What a file's header says it is, for lists; `problem` says why it could not be read. */
 export interface FileSummary {

@@ -6,6 +6,7 @@ import { doctor } from "./doctor.ts";
 import type { EngineCache } from "./engine-cache.ts";
 import { exportEngine } from "./export.ts";
 import { generate } from "./generate.ts";
+import { drawGrid } from "./grid.ts";
 import { inspectFile } from "./inspect.ts";
 import {
   benchOptionsSchema,
@@ -13,14 +14,16 @@ import {
   doctorOptionsSchema,
   exportOptionsSchema,
   generateOptionsSchema,
+  gridOptionsSchema,
   inspectOptionsSchema,
 } from "./options.ts";
-import type { BenchResult, DeltaResult, DoctorResult, ExportResult, GenerateResult, InspectResult } from "./results.ts";
+import type { BenchResult, DeltaResult, DoctorResult, ExportResult, GenerateResult, GridResult, InspectResult } from "./results.ts";
 
 export interface JobResults {
   readonly export: ExportResult;
   readonly delta: DeltaResult;
   readonly generate: GenerateResult;
+  readonly grid: GridResult;
   readonly inspect: InspectResult;
   readonly bench: BenchResult;
   readonly doctor: DoctorResult;
@@ -34,6 +37,7 @@ const RUNNERS: { readonly [Kind in JobKind]: Runner<JobResults[Kind]> } = {
   export: (options, context, engines) => exportEngine(checkOptions(exportOptionsSchema, options), context, engines.hasher),
   delta: (options, context, engines) => makeDeltaFile(checkOptions(deltaOptionsSchema, options), context, engines.arithmetic),
   generate: (options, context, engines) => generate(checkOptions(generateOptionsSchema, options), context, engines),
+  grid: (options, context, engines) => drawGrid(checkOptions(gridOptionsSchema, options), context, engines),
   inspect: (options, context) => inspectFile(checkOptions(inspectOptionsSchema, options), context),
   bench: (options, context, engines) => bench(checkOptions(benchOptionsSchema, options), context, engines),
   doctor: (options, context) => {

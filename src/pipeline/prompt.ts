@@ -12,10 +12,12 @@ export type PromptPart = { readonly kind: "text"; readonly text: string; readonl
 export interface PromptLora {
   readonly name: string;
   readonly scale: number;
-  readonly textEncoderScale?: number;
+  readonly textEncoderScale?: number | undefined;
   /** Block weights as they are written, see src/lora/block-weights.ts. */
-  readonly blockWeights?: string;
+  readonly blockWeights?: string | undefined;
 }
+
+const LORA = /<lora:([^<>]*)>/gi;
 
 /**
  * Takes the LoRAs out of a prompt: `<lora:NAME>` (scale 1), `<lora:NAME:SCALE>` or `<lora:NAME:SCALE:TE>`, TE being the scale
@@ -24,11 +26,32 @@ export interface PromptLora {
  */
 export function extractLoras(prompt: string): { readonly prompt: string; readonly loras: readonly PromptLora[] } {
   const loras: PromptLora[] = [];
-  const rest = prompt.replace(/<lora:([^<>]*)>/gi, (reference, body: string) => {
+  const rest = prompt.replace(LORA, (reference, body: string) => {
     loras.push(parseLora(reference, body));
     return "";
   });
   return { prompt: rest, loras };
+}
+
+/**
+ * The prompt with another scale in its reference to the LoRA of that name; undefined where it has none. A scale of its own on the text encoders
+ * and block weights stay.
+ */
+export function setLoraScale(prompt: string, name: string, scale: number): string | undefined {
+  let found = false;
+  const changed = prompt.replace(LORA, (reference, body: string) => {
+    const lora = parseLora(reference, body);
+    if (lora.name !== name) return reference;
+    found = true;
+    return loraReference({ ...lora, scale });
+  });
+  return found ? changed : undefined;
+}
+
+/** As a prompt refers to a LoRA. */
+export function loraReference({ name, scale, textEncoderScale, blockWeights }: PromptLora): string {
+  const textEncoders = textEncoderScale === undefined ? "" : `:${textEncoderScale}`;
+  return `<lora:${name}:${scale}${textEncoders}${blockWeights === undefined ? "" : `:lbw=${blockWeights}`}>`;
 }
 
 function parseLora(reference: string, body: string): PromptLora {

@@ -8,6 +8,7 @@ import type {
   doctorOptionsSchema,
   exportOptionsSchema,
   generateOptionsSchema,
+  gridOptionsSchema,
   inspectOptionsSchema,
   stackItemSchema,
 } from "../jobs/options.ts";
@@ -19,7 +20,10 @@ import type {
   ExportResult,
   FileSummary,
   GenerateResult,
+  GridResult,
   InspectResult,
+  PictureParameters,
+  PromptDescription,
 } from "../jobs/results.ts";
 
 /*
@@ -35,6 +39,7 @@ export interface Jobs {
   readonly export: { readonly options: z.input<typeof exportOptionsSchema>; readonly result: ExportResult };
   readonly delta: { readonly options: z.input<typeof deltaOptionsSchema>; readonly result: DeltaResult };
   readonly generate: { readonly options: z.input<typeof generateOptionsSchema>; readonly result: GenerateResult };
+  readonly grid: { readonly options: z.input<typeof gridOptionsSchema>; readonly result: GridResult };
   readonly inspect: { readonly options: z.input<typeof inspectOptionsSchema>; readonly result: InspectResult };
   readonly bench: { readonly options: z.input<typeof benchOptionsSchema>; readonly result: BenchResult };
   readonly doctor: { readonly options: z.input<typeof doctorOptionsSchema>; readonly result: DoctorResult };
@@ -42,7 +47,7 @@ export interface Jobs {
 
 export type JobKind = keyof Jobs;
 
-export type { AppliedStack, FileSummary };
+export type { AppliedStack, FileSummary, PictureParameters, PromptDescription };
 
 /** A LoRA of an engine's stack, before defaults are filled in. */
 export type StackItem = z.input<typeof stackItemSchema>;
@@ -70,6 +75,12 @@ type JobRequests = {
 export interface Requests extends JobRequests {
   /** Reads headers alone. */
   readonly "files/describe": { readonly params: { readonly paths: readonly string[] }; readonly result: readonly FileSummary[] };
+  /** Reads no network: works before the engine is loaded. */
+  readonly "prompt/describe": {
+    readonly params: { readonly engine: string; readonly prompts: readonly string[] };
+    readonly result: readonly PromptDescription[];
+  };
+  readonly "picture/parameters": { readonly params: { readonly path: string }; readonly result: PictureParameters };
   readonly "engine/load": {
     readonly params: { readonly path: string; readonly backend: Backend; readonly progressToken: number };
     readonly result: LoadedEngine;

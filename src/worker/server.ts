@@ -1,10 +1,12 @@
 import { type CancellationToken, type MessageConnection, ProgressType, ResponseError } from "vscode-jsonrpc/node";
 import { UserError, throwIfCancelled } from "../formats/errors.ts";
 import type { JobContext } from "../jobs/context.ts";
+import { describePrompts } from "../jobs/describe-prompt.ts";
 import { describeFile } from "../jobs/describe.ts";
 import { checkOptions } from "../jobs/check-options.ts";
 import type { EngineCache, LoadedBundle } from "../jobs/engine-cache.ts";
 import { stackOptionsSchema } from "../jobs/options.ts";
+import { readPictureParameters } from "../jobs/picture-parameters.ts";
 import { runJob } from "../jobs/run.ts";
 import type { FailureData, FileSummary, JobKind, JobProgress, LoadedEngine, Notifications, Requests } from "./protocol.ts";
 
@@ -18,7 +20,7 @@ export interface WorkerServer {
   close(): Promise<void>;
 }
 
-const JOB_KINDS = ["export", "delta", "generate", "inspect", "bench", "doctor"] as const satisfies readonly JobKind[];
+const JOB_KINDS = ["export", "delta", "generate", "grid", "inspect", "bench", "doctor"] as const satisfies readonly JobKind[];
 const ALLOWED_WHEN_RESTRICTED: readonly JobKind[] = ["inspect"];
 const REQUEST_FAILED = -32803;
 
@@ -109,6 +111,10 @@ export function serve(connection: MessageConnection, engines: EngineCache, { res
     }
     return described;
   });
+
+  handle("prompt/describe", ({ engine, prompts }) => describePrompts(engine, prompts));
+
+  handle("picture/parameters", ({ path }) => readPictureParameters(path));
 
   handle("engine/load", async ({ path, backend, progressToken }, signal) => {
     refuseWhenRestricted("Loading an engine");

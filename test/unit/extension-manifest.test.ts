@@ -9,6 +9,7 @@ import {
   deltaOptionsSchema,
   exportOptionsSchema,
   generateOptionsSchema,
+  gridOptionsSchema,
   precisionSchema,
   samplerSchema,
   scheduleSchema,
@@ -56,7 +57,7 @@ test("l10n/bundle.l10n.json holds every text of the extension, and no other", ()
 });
 
 test("tasks have the options of the jobs", () => {
-  const schemas = [exportOptionsSchema, deltaOptionsSchema, generateOptionsSchema, benchOptionsSchema];
+  const schemas = [exportOptionsSchema, deltaOptionsSchema, generateOptionsSchema, gridOptionsSchema, benchOptionsSchema];
   const options = new Set(schemas.flatMap((schema) => Object.keys(schema.shape)));
   // "jobs" is the command line's own.
   expect(Object.keys(task).toSorted()).toEqual([...options, "command", "jobs"].toSorted());

@@ -3,7 +3,7 @@
  * serves them all and a new option needs no line here.
  */
 
-export const TASK_COMMANDS = ["export", "delta", "generate", "bench"] as const;
+export const TASK_COMMANDS = ["export", "delta", "generate", "grid", "bench"] as const;
 export type TaskCommand = (typeof TASK_COMMANDS)[number];
 
 /** The options that stand without a name, in order. */
@@ -11,6 +11,7 @@ const POSITIONAL: Readonly<Record<TaskCommand, readonly string[]>> = {
   export: ["checkpoint"],
   delta: ["engine", "lora"],
   generate: ["engine"],
+  grid: ["engine"],
   bench: ["engine"],
 };
 /** What VS Code itself puts in a definition. */
