@@ -2,7 +2,7 @@ import { performance } from "node:perf_hooks";
 import { throwIfCancelled, UserError } from "../formats/errors.ts";
 import { findNonFinite } from "../formats/numbers.ts";
 import { formatParameters, type GenerationParameters } from "../formats/parameters.ts";
-import { readPng, writePng, type RgbImage } from "../formats/png.ts";
+import { encodePng, readPng, writePng, type RgbImage } from "../formats/png.ts";
 import { SafetensorsFile } from "../formats/safetensors.ts";
 import { writeSafetensors } from "../formats/safetensors-writer.ts";
 import type { Tensor } from "../formats/tensor.ts";
@@ -10,7 +10,7 @@ import { randomSeed } from "../pipeline/noise.ts";
 import { extractLoras, loraReference } from "../pipeline/prompt.ts";
 import { resize } from "../pipeline/resize.ts";
 import { generateImages, type ImageRequest } from "../pipeline/text-to-image.ts";
-import type { JobContext } from "./context.ts";
+import type { JobContext, Preview } from "./context.ts";
 import type { EngineCache, LoadedBundle } from "./engine-cache.ts";
 import { findLora, loraName } from "./lora-search.ts";
 import type { GenerateOptions } from "./options.ts";
@@ -69,7 +69,7 @@ export async function drawImages(options: GenerateOptions, context: JobContext, 
 async function makeRequest(options: GenerateOptions, { bundle }: LoadedBundle, context: JobContext): Promise<ImageRequest> {
   const { width, height } = checkImageSize(bundle, options);
   const report = stageProgress(context, "sampling");
-  const { negative, batch, steps, cfg, cfgRescale, sampler, schedule, strength } = options;
+  const { negative, batch, steps, cfg, cfgRescale, sampler, schedule, strength, previewEvery } = options;
   return {
     positive: extractLoras(options.prompt).prompt,
     negative,
@@ -86,8 +86,14 @@ async function makeRequest(options: GenerateOptions, { bundle }: LoadedBundle, c
     ...(options.latents !== undefined && { noise: await readNoise(options.latents) }),
     ...(options.image !== undefined && { image: { picture: resize(await readPng(options.image), width, height), strength } }),
     signal: context.signal,
-    onStep: (step, total) => report(step, total, `step ${step}/${total}`),
+    previewEvery,
+    onStep: (step, total, preview) => report(step, total, `step ${step}/${total}`, preview && toPreview(preview)),
   };
+}
+
+function toPreview(picture: RgbImage): Preview {
+  const { width, height } = picture;
+  return { width, height, data: Buffer.from(encodePng(picture)).toString("base64") };
 }
 
 /** Gives the engine the LoRAs of the options and of the prompt. */

@@ -86,6 +86,8 @@ export const generateOptionsSchema = z.strictObject({
   output: z.string().min(1).optional(),
   latents: z.string().min(1).optional(),
   saveLatents: z.string().min(1).optional(),
+  /** For programs: every how many steps a preview comes with the progress, and with the last; 0: none. */
+  previewEvery: z.int().min(0).default(0),
   overwrite: z.boolean().default(false),
 });
 

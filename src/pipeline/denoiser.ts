@@ -1,7 +1,8 @@
+import { notFiniteError, type DenoisingStep } from "../engines/latents.ts";
 import { UserError } from "../formats/errors.ts";
 import { guide, rescaleGuidance } from "./guidance.ts";
+import { combine } from "./host-latents.ts";
 import { denoisedWeights, inputScale } from "./model-sampling.ts";
-import { combine } from "./samplers/combine.ts";
 import type { Denoise } from "./samplers/sampler.ts";
 import type { SamplingSchedule } from "./schedule.ts";
 
@@ -19,16 +20,26 @@ export interface PredictionInput {
   readonly signal?: AbortSignal;
 }
 
-export interface DenoiserOptions {
-  /** Runs the UNet; its output (noise or velocity, by the model's prediction) has the shape of `x`. */
-  readonly predict: (input: PredictionInput) => Promise<Float32Array>;
+/** What turns a model's output into a denoised sample, besides the sigma. */
+export interface GuidanceOptions {
   readonly schedule: SamplingSchedule;
-  /** Images made at once: the samples in x. */
-  readonly batch: number;
   /** The guidance scale; at exactly 1 the negatives have no effect and are not run. */
   readonly cfg: number;
   /** φ of `rescaleGuidance`; 0 leaves the prediction as it is. */
   readonly cfgRescale?: number;
+}
+
+export interface DenoiserOptions extends GuidanceOptions {
+  /** Runs the UNet; its output (noise or velocity, by the model's prediction) has the shape of `x`. */
+  readonly predict: (input: PredictionInput) => Promise<Float32Array>;
+  /** Images made at once: the samples in x. */
+  readonly batch: number;
+}
+
+/** The numbers of a model call at a sigma. */
+export function denoisingStep({ schedule, cfg, cfgRescale = 0 }: GuidanceOptions, sigma: number): DenoisingStep {
+  const weights = denoisedWeights(schedule.modelSampling.prediction, sigma);
+  return { inputScale: inputScale(sigma), timestep: schedule.timestepOf(sigma), cfg, cfgRescale, ...weights };
 }
 
 /**
@@ -36,25 +47,24 @@ export interface DenoiserOptions {
  * guides, and turns the prediction into the denoised sample.
  * @throws UserError "engine.failed" when the UNet gives NaN or infinite values, or too few or too many.
  */
-export function makeDenoiser({ predict, schedule, batch, cfg, cfgRescale = 0 }: DenoiserOptions): Denoise {
-  const withNegatives = cfg !== 1;
+export function makeDenoiser({ predict, batch, ...guidance }: DenoiserOptions): Denoise {
   return async (x, sigma, signal) => {
-    const scaled = combine([inputScale(sigma), x]);
-    const timestep = schedule.timestepOf(sigma);
+    const step = denoisingStep(guidance, sigma);
+    const withNegatives = step.cfg !== 1;
+    const scaled = combine([step.inputScale, x]);
     const output = await predict({
       x: withNegatives ? twice(scaled) : scaled,
-      timesteps: new Float32Array(withNegatives ? 2 * batch : batch).fill(timestep),
+      timesteps: new Float32Array(withNegatives ? 2 * batch : batch).fill(step.timestep),
       withNegatives,
       ...(signal ? { signal } : {}),
     });
-    checkOutput(output, withNegatives ? 2 * x.length : x.length, timestep);
-    const prediction = withNegatives ? guidedPrediction(output, batch, cfg, cfgRescale) : output;
-    const { skip, out } = denoisedWeights(schedule.modelSampling.prediction, sigma);
-    return combine([skip, x], [out, prediction]);
+    checkOutput(output, withNegatives ? 2 * x.length : x.length, step.timestep);
+    const prediction = withNegatives ? guidedPrediction(output, batch, step) : output;
+    return combine([step.skip, x], [step.out, prediction]);
   };
 }
 
-function guidedPrediction(output: Float32Array, batch: number, cfg: number, cfgRescale: number): Float32Array {
+function guidedPrediction(output: Float32Array, batch: number, { cfg, cfgRescale }: DenoisingStep): Float32Array {
   const half = output.length / 2;
   const positive = output.subarray(half);
   const guided = guide(output.subarray(0, half), positive, cfg);
@@ -72,10 +82,5 @@ function checkOutput(output: Float32Array, expected: number, timestep: number): 
   if (output.length !== expected) {
     throw new UserError("engine.failed", `The UNet gave ${output.length} values instead of ${expected}; export the engine again.`);
   }
-  if (!output.every(Number.isFinite)) {
-    throw new UserError(
-      "engine.failed",
-      `The UNet gave NaN or infinite values at timestep ${timestep}; check the LoRA scales, or export with --precision bf16 or fp32.`,
-    );
-  }
+  if (!output.every(Number.isFinite)) throw notFiniteError(timestep);
 }

@@ -1,4 +1,4 @@
-import { combine } from "./samplers/combine.ts";
+import { combine } from "./host-latents.ts";
 
 /** Classifier-free guidance (arXiv:2207.12598): negative + scale·(positive − negative). */
 export function guide(negative: Float32Array, positive: Float32Array, scale: number): Float32Array {

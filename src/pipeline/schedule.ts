@@ -1,5 +1,6 @@
 import { UserError } from "../formats/errors.ts";
 import { comfySigmas, COMFY_SCHEDULES, type ComfySchedule } from "./comfy-schedules.ts";
+import { combine } from "./host-latents.ts";
 import {
   inputScale,
   linearSigmaAtTimestep,
@@ -11,7 +12,6 @@ import {
   type ModelSampling,
   type TrainingSchedule,
 } from "./model-sampling.ts";
-import { combine } from "./samplers/combine.ts";
 import type { SamplerName } from "./samplers/sampler.ts";
 import { ddimLandingTimesteps, spacedTimesteps, type TimestepSpacing } from "./timestep-spacing.ts";
 

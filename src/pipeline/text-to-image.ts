@@ -1,15 +1,17 @@
 import { performance } from "node:perf_hooks";
 import type { Engine } from "../engines/engine.ts";
+import type { LatentArithmetic } from "../engines/latents.ts";
 import { throwIfCancelled, UserError } from "../formats/errors.ts";
 import { elementCount, type Tensor } from "../formats/tensor.ts";
 import type { Architecture } from "../models/architecture.ts";
 import type { ModelConfiguration, VaeConfiguration } from "../models/configuration.ts";
-import { makeDenoiser } from "./denoiser.ts";
 import { imagesFromTensor, tensorFromImages, type RgbImage } from "./image.ts";
-import { decoderInput, latentsFromMoments } from "./latents.ts";
+import { latentsFromMoments } from "./latents.ts";
 import { randomTensor, TorchGenerator } from "./noise.ts";
+import { previewImage } from "./preview.ts";
 import { sample } from "./samplers/sample.ts";
 import type { SamplerName } from "./samplers/sampler.ts";
+import { hostPlace, type RunInputs, type SamplingPlace } from "./sampling-place.ts";
 import { initialLatents, makeSchedule, type ScheduleName } from "./schedule.ts";
 import { sizeEmbeddings, uncroppedSizes } from "./size-embeddings.ts";
 import { encodePrompts, type TextConditioning } from "./text-conditioning.ts";
@@ -42,7 +44,10 @@ export interface ImageRequest {
   /** How many tokens of context the engine takes. */
   readonly tokenRange?: { readonly min: number; readonly max: number } | undefined;
   readonly signal?: AbortSignal | undefined;
-  onStep?(step: number, steps: number, denoised: Float32Array): void;
+  /** Every how many steps, and after the last, `onStep` is given a preview; 0 or absent: never. */
+  readonly previewEvery?: number;
+  /** @param preview the first image as the model sees it at this step, of the latents' size (`previewImage`) */
+  onStep?(step: number, steps: number, preview?: RgbImage): void;
 }
 
 /** Milliseconds. */
@@ -65,27 +70,14 @@ export interface ImageResult {
 /** Makes images: encodes the prompts, samples latents from seeded noise, decodes them. */
 export async function generateImages(model: Model, request: ImageRequest): Promise<ImageResult> {
   const vae = requireVae(model);
-  const { signal } = request;
   const started = performance.now();
   const conditioning = await encode(model, request);
   checkTokens(conditioning, request);
-  throwIfCancelled(signal);
-  const encoded = performance.now();
-  const { latents, sigmas, stepTimes } = await sampleLatents(model, request, conditioning, vae);
-  throwIfCancelled(signal);
-  const sampled = performance.now();
-  const images = await decodeLatents(model.engine, latents, vae, signal);
-  return {
-    images,
-    latents,
-    sigmas,
-    timings: {
-      encode: encoded - started,
-      step: median(stepTimes),
-      sample: sampled - encoded,
-      decode: performance.now() - sampled,
-    },
-  };
+  throwIfCancelled(request.signal);
+  const encodeTime = performance.now() - started;
+  const run = await prepareRun(model, request, conditioning, vae);
+  const { timings, ...made } = await sampleAndDecode(hostPlace(model.engine, run), run, request);
+  return { ...made, sigmas: run.guidance.schedule.sigmas, timings: { encode: encodeTime, ...timings } };
 }
 
 function requireVae({ configuration }: Model): VaeConfiguration {
@@ -113,9 +105,22 @@ function checkTokens({ context }: TextConditioning, { tokenRange }: ImageRequest
   );
 }
 
-async function sampleLatents(model: Model, request: ImageRequest, conditioning: TextConditioning, vae: VaeConfiguration) {
-  const { engine, configuration } = model;
-  const { batch, sampler, steps, cfg, cfgRescale, signal } = request;
+/** A run with its noise drawn. */
+interface PreparedRun extends RunInputs {
+  readonly architecture: Architecture;
+  /** The sample at the schedule's first sigma. */
+  readonly start: Float32Array;
+  readonly generator: TorchGenerator;
+}
+
+async function prepareRun(
+  model: Model,
+  request: ImageRequest,
+  conditioning: TextConditioning,
+  vae: VaeConfiguration,
+): Promise<PreparedRun> {
+  const { engine, architecture, configuration } = model;
+  const { batch, sampler, steps, cfg, cfgRescale } = request;
   const dims = latentDims(request, vae);
   const generator = new TorchGenerator(request.seed);
   const image = request.image ? await encodeImage(engine, request.image.picture, batch, vae, generator) : undefined;
@@ -127,37 +132,53 @@ async function sampleLatents(model: Model, request: ImageRequest, conditioning: 
     training: configuration,
     ...(request.image && { strength: request.image.strength }),
   });
-  const fixed = networkInputs(model, request, conditioning);
-  const denoise = makeDenoiser({
-    schedule,
-    batch,
-    cfg,
-    cfgRescale,
-    predict: async ({ x, timesteps }) => {
-      const inputs = {
-        x: { dims: [timesteps.length, ...dims.slice(1)], data: x },
-        timesteps: { dims: [timesteps.length], data: timesteps },
-      };
-      const { output } = await engine.run("unet", { ...inputs, ...fixed });
-      return output!.data;
-    },
-  });
+  return {
+    architecture,
+    dims,
+    vae,
+    generator,
+    guidance: { schedule, cfg, cfgRescale },
+    inputs: networkInputs(model, request, conditioning),
+    start: initialLatents(schedule, noise.data, image),
+  };
+}
+
+async function sampleAndDecode<L>(place: SamplingPlace<L>, run: PreparedRun, request: ImageRequest) {
+  const { arithmetic } = place;
+  const { dims, generator, start } = run;
+  const { signal } = request;
+  const began = performance.now();
   const stepTimes: number[] = [];
-  let last = performance.now();
-  const x = await sample(sampler, {
-    schedule,
-    denoise,
-    x: initialLatents(schedule, noise.data, image),
+  let last = began;
+  const options = {
+    schedule: run.guidance.schedule,
+    denoise: place.denoise,
+    x: arithmetic.fromHost(start),
     randn: (count: number) => generator.randn(count),
     ...(signal && { signal }),
-    onStep: (step: number, total: number, denoised: Float32Array) => {
+    onStep: async (step: number, total: number, denoised: L) => {
       const now = performance.now();
       stepTimes.push(now - last);
       last = now;
-      request.onStep?.(step, total, denoised);
+      const preview = isPreviewed(step, total, request) ? await makePreview(arithmetic, denoised, run) : undefined;
+      request.onStep?.(step, total, preview);
     },
-  });
-  return { latents: { dims, data: x }, sigmas: schedule.sigmas, stepTimes };
+  };
+  const x = await sample(request.sampler, options, { arithmetic, count: start.length });
+  const latents = { dims, data: await arithmetic.toHost(x) };
+  throwIfCancelled(signal);
+  const sampled = performance.now();
+  const images = await decodeLatents(place, x, dims[0]!, signal);
+  const timings = { step: median(stepTimes), sample: sampled - began, decode: performance.now() - sampled };
+  return { images, latents, timings };
+}
+
+function isPreviewed(step: number, total: number, { previewEvery = 0 }: ImageRequest): boolean {
+  return previewEvery > 0 && (step % previewEvery === 0 || step === total);
+}
+
+async function makePreview<L>(arithmetic: LatentArithmetic<L>, denoised: L, { dims, architecture }: PreparedRun) {
+  return previewImage(await arithmetic.toHost(denoised), dims, architecture);
 }
 
 /** What stays the same at every step: the context, and for the SDXL family the pooled text with the sizes. */
@@ -202,16 +223,12 @@ async function encodeImage(engine: Engine, picture: RgbImage, batch: number, vae
   return all;
 }
 
-/** Turns latents [B, C, h, w] into pictures, one at a time: the decoder's memory grows with what it decodes at once. */
-export async function decodeLatents(engine: Engine, latents: Tensor, vae: VaeConfiguration, signal?: AbortSignal): Promise<RgbImage[]> {
-  const [batch, ...rest] = latents.dims as [number, ...number[]];
-  const size = elementCount(rest);
+/** Turns latents into pictures, one at a time: the decoder's memory grows with what it decodes at once. */
+async function decodeLatents<L>(place: SamplingPlace<L>, latents: L, batch: number, signal?: AbortSignal): Promise<RgbImage[]> {
   const images: RgbImage[] = [];
-  for (let i = 0; i < batch; i++) {
+  for (let image = 0; image < batch; image++) {
     throwIfCancelled(signal);
-    const one = { dims: [1, ...rest], data: latents.data.subarray(i * size, (i + 1) * size) };
-    const { image } = await engine.run("vae_decoder", { latents: decoderInput(one, vae) });
-    images.push(...imagesFromTensor(image!));
+    images.push(...imagesFromTensor(await place.decode(latents, image)));
   }
   return images;
 }

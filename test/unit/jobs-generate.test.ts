@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { float32ToFp16 } from "../../src/formats/half.ts";
 import { parseParameters } from "../../src/formats/parameters.ts";
-import { readPng, readPngParameters } from "../../src/formats/png.ts";
+import { decodePng, readPng, readPngParameters } from "../../src/formats/png.ts";
 import { SafetensorsFile } from "../../src/formats/safetensors.ts";
 import { writeSafetensors } from "../../src/formats/safetensors-writer.ts";
 import type { GenerateResult } from "../../src/jobs/results.ts";
@@ -62,6 +62,23 @@ describe("the picture", () => {
   test("without a size has that of the checkpoint's training", async () => {
     const { images } = await generate({ width: undefined, height: undefined, steps: 1 });
     expect(await readPng(images[0]!)).toMatchObject({ width: 128, height: 128 });
+  });
+
+  test("comes with a preview at every second step and at the last, and at none where none is asked for", async () => {
+    const context = recordingContext();
+    const options = { ...QUICK, steps: 5, output: freshPath(), width: 72, height: 88 };
+    const { images } = await run("generate", { ...options, previewEvery: 2 }, engines, context);
+    const previews = context.stages.filter(({ preview }) => preview);
+    expect(previews.map(({ message }) => message)).toEqual(["step 2/5", "step 4/5", "step 5/5"]);
+    for (const { preview } of previews) {
+      expect(preview).toMatchObject({ width: 9, height: 11 });
+      expect(decodePng("preview", Buffer.from(preview!.data, "base64"))).toMatchObject({ width: 9, height: 11 });
+    }
+    expect(previews[0]!.preview!.data).not.toBe(previews[1]!.preview!.data);
+    const without = recordingContext();
+    const again = await run("generate", { ...options, output: freshPath() }, engines, without);
+    expect(without.stages.some(({ preview }) => preview)).toBe(false);
+    expect((await pixels(again)).equals(await pixels({ images } as unknown as GenerateResult))).toBe(true);
   });
 
   test("is the same to the byte before and after a LoRA", async () => {
@@ -266,6 +283,7 @@ describe("options refused", () => {
     [{ steps: 0 }, /^--steps 0: it must be at least 1\.$/],
     [{ steps: 2.5 }, /^--steps 2\.5: it must be a whole number\.$/],
     [{ steps: 20_000 }, /^--steps 20000: it must be at most 10000\.$/],
+    [{ previewEvery: -1 }, /^--preview-every -1/],
     [{ cfgRescale: 2 }, /^--cfg-rescale 2: it must be at most 1\.$/],
     [{ cfg: "high" }, /^--cfg high: it must be a number\.$/],
     [{ seed: "18446744073709551616" }, /Seed 18446744073709551616 does not fit in 64 bits/],

@@ -1,15 +1,21 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
+import type { LatentArithmetic } from "../../src/engines/latents.ts";
 import { SafetensorsFile } from "../../src/formats/safetensors.ts";
 import { COMFY_SCHEDULES } from "../../src/pipeline/comfy-schedules.ts";
 import { makeDenoiser, type PredictionInput } from "../../src/pipeline/denoiser.ts";
 import type { Prediction } from "../../src/models/configuration.ts";
-import { sample } from "../../src/pipeline/samplers/sample.ts";
+import { HOST_LATENTS } from "../../src/pipeline/host-latents.ts";
+import { sample as sampleIn, type SampleOptions } from "../../src/pipeline/samplers/sample.ts";
 import { SAMPLERS, type Denoise, type SamplerName } from "../../src/pipeline/samplers/sampler.ts";
 import { initialLatents, makeSchedule, type SamplingSchedule, type ScheduleName } from "../../src/pipeline/schedule.ts";
 import { TIMESTEP_SPACINGS } from "../../src/pipeline/timestep-spacing.ts";
 import { draws, fixture, image, noise, relativeError, SIZE, toy, training, unpack } from "../fixtures/samplers/toy.ts";
+
+function sample(sampler: SamplerName, options: SampleOptions<Float32Array>): Promise<Float32Array> {
+  return sampleIn(sampler, options, { arithmetic: HOST_LATENTS, count: options.x.length });
+}
 
 function toyDenoiser(schedule: SamplingSchedule): Denoise {
   return makeDenoiser({ predict: async ({ x, timesteps }) => toy(x, timesteps[0]!), schedule, batch: 1, cfg: 1 });
@@ -75,6 +81,61 @@ describe("the first model call of emoji-xl's reference runs", () => {
 });
 
 const schedule20 = makeSchedule({ sampler: "euler", schedule: "karras", steps: 20, training: training("epsilon") });
+
+/** Latents that, once freed, cannot be used; like those of a GPU. */
+interface Tracked {
+  values?: Float32Array;
+}
+
+function trackedPlace() {
+  const alive = new Set<Tracked>();
+  let most = 0;
+  const make = (values: Float32Array): Tracked => {
+    const latents = { values };
+    alive.add(latents);
+    most = Math.max(most, alive.size);
+    return latents;
+  };
+  const read = ({ values }: Tracked): Float32Array => {
+    if (!values) throw new Error("Latents were used after they had been freed.");
+    return values;
+  };
+  const arithmetic: LatentArithmetic<Tracked> = {
+    fromHost: make,
+    toHost: async (latents) => read(latents),
+    combine: (...terms) => make(HOST_LATENTS.combine(...terms.map(([weight, latents]) => [weight, read(latents)] as const))),
+    keepOnly: (kept) => {
+      for (const latents of alive) {
+        if (kept.includes(latents)) continue;
+        delete latents.values;
+        alive.delete(latents);
+      }
+    },
+  };
+  return { arithmetic, make, read, alive, most: () => most };
+}
+
+describe("every sampler frees what it no longer needs, and nothing else", () => {
+  test.each(SAMPLERS.flatMap((sampler) => [[sampler, "normal"] as const, [sampler, "trailing"] as const]))(
+    "%s, %s",
+    async (sampler, name) => {
+      const schedule = makeSchedule({ sampler, schedule: name, steps: 12, training: training("epsilon") });
+      const start = initialLatents(schedule, noise(0));
+      const expected = await sample(sampler, { denoise: toyDenoiser(schedule), schedule, x: start, randn: draws() });
+      const { arithmetic, make, read, alive, most } = trackedPlace();
+      const denoise: Denoise<Tracked> = async (x, sigma) => make(await toyDenoiser(schedule)(read(x), sigma));
+      const onStep = async (_done: number, _total: number, denoised: Tracked): Promise<void> => {
+        await arithmetic.toHost(denoised);
+      };
+      const options = { denoise, schedule, x: arithmetic.fromHost(start), randn: draws(), onStep };
+      const result = await sampleIn(sampler, options, { arithmetic, count: SIZE });
+      expect(read(result)).toEqual(expected);
+      // What a step leaves, and what it makes: no more after twelve steps than after two.
+      expect(most()).toBeLessThanOrEqual(9);
+      expect(alive.size).toBeLessThanOrEqual(5);
+    },
+  );
+});
 
 describe("sample", () => {
   test("reports each step with its denoised sample and leaves the start as it was", async () => {

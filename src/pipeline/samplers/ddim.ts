@@ -1,5 +1,4 @@
 import { inputScale } from "../model-sampling.ts";
-import { combine } from "./combine.ts";
 import { eulerStep } from "./euler.ts";
 import type { Sampler } from "./sampler.ts";
 
@@ -8,14 +7,14 @@ import type { Sampler } from "./sampler.ts";
  * land beside the next step's timestep (`landings`); it keeps the variance-preserving sample, so the sample here is scaled
  * from the one sigma to the other.
  */
-export const ddim: Sampler = async ({ schedule: { sigmas, landings }, x, denoise, finishStep }) => {
+export const ddim: Sampler = async ({ schedule: { sigmas, landings }, x, combine, denoise, finishStep }) => {
   for (let i = 0; i < sigmas.length - 1; i++) {
     const denoised = await denoise(x, sigmas[i]!);
     const next = sigmas[i + 1]!;
     const landing = landings?.[i] ?? next;
-    x = eulerStep(x, denoised, sigmas[i]!, landing);
+    x = eulerStep(combine, x, denoised, sigmas[i]!, landing);
     if (landing !== next) x = combine([inputScale(landing) / inputScale(next), x]);
-    finishStep(i, denoised);
+    await finishStep(i, denoised, [x]);
   }
   return x;
 };

@@ -1,4 +1,3 @@
-import { combine } from "./combine.ts";
 import { ancestralStep, eulerStep } from "./euler.ts";
 import type { Sampler } from "./sampler.ts";
 
@@ -16,22 +15,22 @@ function extrapolationWeight(sigmas: readonly number[], i: number): number {
 }
 
 /** DPM-Solver++(2M), midpoint. diffusers: DPMSolverMultistep with "dpmsolver++", order 2. */
-export const dpmpp2m: Sampler = async ({ schedule: { sigmas }, x, denoise, finishStep }) => {
-  let previous: Float32Array | undefined;
+export const dpmpp2m: Sampler = async ({ schedule: { sigmas }, x, combine, denoise, finishStep }) => {
+  let previous: typeof x | undefined;
   for (let i = 0; i < sigmas.length - 1; i++) {
     const denoised = await denoise(x, sigmas[i]!);
     const weight = extrapolationWeight(sigmas, i);
     const ratio = sigmas[i + 1]! / sigmas[i]!;
     x = combine([ratio, x], [(1 - ratio) * (1 + weight), denoised], [(ratio - 1) * weight, previous ?? denoised]);
     previous = denoised;
-    finishStep(i, denoised);
+    await finishStep(i, denoised, [x, previous]);
   }
   return x;
 };
 
 /** DPM-Solver++(2M) SDE, midpoint, η = 1. diffusers: DPMSolverMultistep with "sde-dpmsolver++". */
-export const dpmpp2mSde: Sampler = async ({ schedule: { sigmas }, x, denoise, noise, finishStep }) => {
-  let previous: Float32Array | undefined;
+export const dpmpp2mSde: Sampler = async ({ schedule: { sigmas }, x, combine, denoise, noise, finishStep }) => {
+  let previous: typeof x | undefined;
   for (let i = 0; i < sigmas.length - 1; i++) {
     const denoised = await denoise(x, sigmas[i]!);
     const weight = extrapolationWeight(sigmas, i);
@@ -39,7 +38,7 @@ export const dpmpp2mSde: Sampler = async ({ schedule: { sigmas }, x, denoise, no
     x = combine([decay, x], [(1 - decay) * (1 + weight), denoised], [(decay - 1) * weight, previous ?? denoised]);
     if (sigmas[i + 1]! > 0) x = combine([1, x], [sigmas[i + 1]! * Math.sqrt(1 - decay), noise()]);
     previous = denoised;
-    finishStep(i, denoised);
+    await finishStep(i, denoised, [x, previous]);
   }
   return x;
 };
@@ -50,7 +49,7 @@ export const dpmpp2mSde: Sampler = async ({ schedule: { sigmas }, x, denoise, no
  * The noise of the half step and that of the whole step belong to one Brownian path: the whole step's increment is the sum
  * of those of its halves. Two independent draws a step make such a path, as a Brownian tree would.
  */
-export const dpmppSde: Sampler = async ({ schedule: { sigmas }, x, denoise, noise, finishStep }) => {
+export const dpmppSde: Sampler = async ({ schedule: { sigmas }, x, combine, denoise, noise, finishStep }) => {
   for (let i = 0; i < sigmas.length - 1; i++) {
     const sigma = sigmas[i]!;
     const next = sigmas[i + 1]!;
@@ -61,17 +60,17 @@ export const dpmppSde: Sampler = async ({ schedule: { sigmas }, x, denoise, nois
       const middle = Math.sqrt(sigma * next);
       const firstNoise = noise();
       const half = ancestralStep(sigma, middle);
-      const predicted = combine([1, eulerStep(x, denoised, sigma, half.down)], [half.up, firstNoise]);
+      const predicted = combine([1, eulerStep(combine, x, denoised, sigma, half.down)], [half.up, firstNoise]);
       const denoisedMiddle = await denoise(predicted, middle);
       const share = (sigma - middle) / (sigma - next);
       const whole = ancestralStep(sigma, next);
       x = combine(
-        [1, eulerStep(x, denoisedMiddle, sigma, whole.down)],
+        [1, eulerStep(combine, x, denoisedMiddle, sigma, whole.down)],
         [whole.up * Math.sqrt(share), firstNoise],
         [whole.up * Math.sqrt(1 - share), noise()],
       );
     }
-    finishStep(i, denoised);
+    await finishStep(i, denoised, [x]);
   }
   return x;
 };

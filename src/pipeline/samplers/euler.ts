@@ -1,5 +1,4 @@
-import { combine } from "./combine.ts";
-import type { Sampler } from "./sampler.ts";
+import type { Combine, Sampler } from "./sampler.ts";
 
 /*
  * Solvers of the probability-flow ODE dx/dσ = (x − x0) / σ, as k-diffusion names them. diffusers: EulerDiscrete,
@@ -7,17 +6,17 @@ import type { Sampler } from "./sampler.ts";
  */
 
 /** The sample on the straight line from x (at `sigma`) towards x0 (at 0), where it reaches `target`. */
-export function eulerStep(x: Float32Array, denoised: Float32Array, sigma: number, target: number): Float32Array {
+export function eulerStep<L>(combine: Combine<L>, x: L, denoised: L, sigma: number, target: number): L {
   const ratio = target / sigma;
   return combine([ratio, x], [1 - ratio, denoised]);
 }
 
 /** Euler's method: algorithm 1 of arXiv:2206.00364 without the correction. */
-export const euler: Sampler = async ({ schedule: { sigmas }, x, denoise, finishStep }) => {
+export const euler: Sampler = async ({ schedule: { sigmas }, x, combine, denoise, finishStep }) => {
   for (let i = 0; i < sigmas.length - 1; i++) {
     const denoised = await denoise(x, sigmas[i]!);
-    x = eulerStep(x, denoised, sigmas[i]!, sigmas[i + 1]!);
-    finishStep(i, denoised);
+    x = eulerStep(combine, x, denoised, sigmas[i]!, sigmas[i + 1]!);
+    await finishStep(i, denoised, [x]);
   }
   return x;
 };
@@ -29,24 +28,24 @@ export function ancestralStep(sigma: number, target: number): { readonly down: n
 }
 
 /** Euler's method with ancestral noise; no noise in the last step. */
-export const eulerAncestral: Sampler = async ({ schedule: { sigmas }, x, denoise, noise, finishStep }) => {
+export const eulerAncestral: Sampler = async ({ schedule: { sigmas }, x, combine, denoise, noise, finishStep }) => {
   for (let i = 0; i < sigmas.length - 1; i++) {
     const denoised = await denoise(x, sigmas[i]!);
     const { down, up } = ancestralStep(sigmas[i]!, sigmas[i + 1]!);
-    x = eulerStep(x, denoised, sigmas[i]!, down);
+    x = eulerStep(combine, x, denoised, sigmas[i]!, down);
     if (up > 0) x = combine([1, x], [up, noise()]);
-    finishStep(i, denoised);
+    await finishStep(i, denoised, [x]);
   }
   return x;
 };
 
 /** Heun's method: algorithm 1 of arXiv:2206.00364; two model calls a step, one in the last. */
-export const heun: Sampler = async ({ schedule: { sigmas }, x, denoise, finishStep }) => {
+export const heun: Sampler = async ({ schedule: { sigmas }, x, combine, denoise, finishStep }) => {
   for (let i = 0; i < sigmas.length - 1; i++) {
     const sigma = sigmas[i]!;
     const next = sigmas[i + 1]!;
     const denoised = await denoise(x, sigma);
-    const predicted = eulerStep(x, denoised, sigma, next);
+    const predicted = eulerStep(combine, x, denoised, sigma, next);
     if (next === 0) {
       x = predicted;
     } else {
@@ -54,13 +53,13 @@ export const heun: Sampler = async ({ schedule: { sigmas }, x, denoise, finishSt
       const half = (next - sigma) / 2;
       x = combine([1 + half / sigma, x], [-half / sigma, denoised], [half / next, predicted], [-half / next, denoisedNext]);
     }
-    finishStep(i, denoised);
+    await finishStep(i, denoised, [x]);
   }
   return x;
 };
 
 /** DPM-Solver-2 in the form of k-diffusion's `dpm_2`: the slope at the geometric middle; two model calls a step, one in the last. */
-export const dpm2: Sampler = async ({ schedule: { sigmas }, x, denoise, finishStep }) => {
+export const dpm2: Sampler = async ({ schedule: { sigmas }, x, combine, denoise, finishStep }) => {
   for (let i = 0; i < sigmas.length - 1; i++) {
     const sigma = sigmas[i]!;
     const next = sigmas[i + 1]!;
@@ -69,11 +68,11 @@ export const dpm2: Sampler = async ({ schedule: { sigmas }, x, denoise, finishSt
       x = denoised;
     } else {
       const middle = Math.sqrt(sigma * next);
-      const predicted = eulerStep(x, denoised, sigma, middle);
+      const predicted = eulerStep(combine, x, denoised, sigma, middle);
       const slope = (next - sigma) / middle;
       x = combine([1, x], [slope, predicted], [-slope, await denoise(predicted, middle)]);
     }
-    finishStep(i, denoised);
+    await finishStep(i, denoised, [x]);
   }
   return x;
 };

@@ -1,5 +1,4 @@
-import { combine } from "./combine.ts";
-import type { Sampler } from "./sampler.ts";
+import type { Combine, Sampler } from "./sampler.ts";
 
 /*
  * UniPC (arXiv:2302.04867), multistep, predicting x0, on sigmas: λ = −ln σ and α = 1. ComfyUI runs B(h) = h with order 3
@@ -13,12 +12,12 @@ const DIFFUSERS_ORDER = 2;
 type Variant = "bh1" | "bh2";
 
 /** A model output and the sigma it was made at. */
-interface Evaluation {
+interface Evaluation<L> {
   readonly sigma: number;
-  readonly denoised: Float32Array;
+  readonly denoised: L;
 }
 
-export const uniPc: Sampler = async ({ schedule, x, denoise, finishStep }) => {
+export const uniPc: Sampler = async ({ schedule, x, combine, denoise, finishStep }) => {
   const comfy = schedule.reference === "comfyui";
   const variant: Variant = comfy ? "bh1" : "bh2";
   const steps = schedule.sigmas.length - 1;
@@ -26,17 +25,17 @@ export const uniPc: Sampler = async ({ schedule, x, denoise, finishStep }) => {
   const maximumOrder = comfy ? Math.min(COMFY_ORDER, Math.max(steps - 1, 1)) : DIFFUSERS_ORDER;
   const sigmas = [...schedule.sigmas.slice(0, -1), comfy ? COMFY_LAST_SIGMA : 0];
 
-  let history: Evaluation[] = [];
+  let history: Evaluation<typeof x>[] = [];
   let start = x;
   let order = 0;
   for (let i = 0; i < steps; i++) {
     const evaluation = { sigma: sigmas[i]!, denoised: await denoise(x, sigmas[i]!) };
-    if (i > 0) x = update(start, history.slice(0, order), evaluation.sigma, variant, evaluation.denoised);
+    if (i > 0) x = update(combine, start, history.slice(0, order), evaluation.sigma, variant, evaluation.denoised);
     history = [evaluation, ...history].slice(0, maximumOrder);
     order = Math.min(maximumOrder, steps - i, i + 1);
     start = x;
-    x = update(start, history.slice(0, order), sigmas[i + 1]!, variant);
-    finishStep(i, evaluation.denoised);
+    x = update(combine, start, history.slice(0, order), sigmas[i + 1]!, variant);
+    await finishStep(i, evaluation.denoised, [x, start, ...history.map(({ denoised }) => denoised)]);
   }
   return x;
 };
@@ -45,20 +44,14 @@ export const uniPc: Sampler = async ({ schedule, x, denoise, finishStep }) => {
  * Takes `x` from the newest evaluation's sigma to `target`: the predictor, or with `corrector`, the model output at the
  * target, the corrector. The order is the number of evaluations, the newest first.
  */
-function update(
-  x: Float32Array,
-  evaluations: readonly Evaluation[],
-  target: number,
-  variant: Variant,
-  corrector?: Float32Array,
-): Float32Array {
-  const [newest, ...older] = evaluations as [Evaluation, ...Evaluation[]];
+function update<L>(combine: Combine<L>, x: L, evaluations: readonly Evaluation<L>[], target: number, variant: Variant, corrector?: L): L {
+  const [newest, ...older] = evaluations as [Evaluation<L>, ...Evaluation<L>[]];
   if (target === 0) return newest.denoised;
   const h = Math.log(newest.sigma / target);
   const scale = variant === "bh1" ? -h : Math.expm1(-h);
   const ratios = older.map(({ sigma }) => Math.log(newest.sigma / sigma) / h);
   const others = older.map(({ denoised }) => denoised);
-  if (corrector) {
+  if (corrector !== undefined) {
     ratios.push(1);
     others.push(corrector);
   }
@@ -66,7 +59,7 @@ function update(
 
   // x·σ'/σ − (e^−h − 1)·x0 − B(h)·Σ weight·(x0_k − x0) / ratio_k
   let newestWeight = -Math.expm1(-h);
-  const terms: [number, Float32Array][] = others.map((denoised, k) => {
+  const terms: [number, L][] = others.map((denoised, k) => {
     const weight = (-scale * weights[k]!) / ratios[k]!;
     newestWeight -= weight;
     return [weight, denoised];

@@ -1,0 +1,52 @@
+import type { Engine } from "../engines/engine.ts";
+import type { LatentArithmetic } from "../engines/latents.ts";
+import { elementCount, type Tensor } from "../formats/tensor.ts";
+import type { VaeConfiguration } from "../models/configuration.ts";
+import { makeDenoiser, type GuidanceOptions } from "./denoiser.ts";
+import { HOST_LATENTS } from "./host-latents.ts";
+import { decoderInput } from "./latents.ts";
+import type { Denoise } from "./samplers/sampler.ts";
+
+/** What is the same in all steps of a run. */
+export interface RunInputs {
+  /** Of the latents: [B, C, h, w]. */
+  readonly dims: readonly number[];
+  /** The network's inputs besides the latents and the timesteps: the rows of the negatives, where there is guidance, and then of the positives. */
+  readonly inputs: Readonly<Record<string, Tensor>>;
+  readonly guidance: GuidanceOptions;
+  readonly vae: VaeConfiguration;
+}
+
+/** Where a run's latents are kept, and the networks that take them from there. */
+export interface SamplingPlace<L> {
+  readonly arithmetic: LatentArithmetic<L>;
+  readonly denoise: Denoise<L>;
+  /** The VAE decoder's output [1, 3, H, W] for one image of the final latents. */
+  decode(latents: L, image: number): Promise<Tensor>;
+}
+
+/** Latents on the host: every run of a network takes and gives arrays. */
+export function hostPlace(engine: Engine, { dims, inputs, guidance, vae }: RunInputs): SamplingPlace<Float32Array> {
+  const [batch, ...rest] = dims as [number, ...number[]];
+  const size = elementCount(rest);
+  return {
+    arithmetic: HOST_LATENTS,
+    denoise: makeDenoiser({
+      ...guidance,
+      batch,
+      predict: async ({ x, timesteps }) => {
+        const rows = timesteps.length;
+        const { output } = await engine.run("unet", {
+          x: { dims: [rows, ...rest], data: x },
+          timesteps: { dims: [rows], data: timesteps },
+          ...inputs,
+        });
+        return output!.data;
+      },
+    }),
+    decode: async (latents, image) => {
+      const one = { dims: [1, ...rest], data: latents.subarray(image * size, (image + 1) * size) };
+      return (await engine.run("vae_decoder", { latents: decoderInput(one, vae) }))["image"]!;
+    },
+  };
+}
