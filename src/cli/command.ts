@@ -17,7 +17,7 @@ export interface CommonOptions {
   readonly logLevel: "error" | "warn" | "info" | "debug";
 }
 
-const TAKES_BACKEND: ReadonlySet<JobKind> = new Set(["export", "generate", "grid", "bench"]);
+const TAKES_BACKEND: ReadonlySet<JobKind> = new Set(["export", "delta", "generate", "grid", "bench"]);
 
 /** Takes the options that all commands have away from the job's own. */
 export function splitOptions({ kind, options }: Command): { readonly common: CommonOptions; readonly job: Record<string, unknown> } {

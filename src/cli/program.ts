@@ -29,6 +29,10 @@ export function makeProgram(runner: Runner): Command {
   return program;
 }
 
+function baseOption(): Option {
+  return new Option("--base <place>", "where a GPU engine keeps its base weights (default: auto)").choices(["auto", "gpu", "host", "file"]);
+}
+
 function addCommonOptions(command: Command): void {
   command
     .option("--json", "one JSON object a line on stdout, the result last")
@@ -54,6 +58,10 @@ function addExport(program: Command, runner: Runner): void {
     .addOption(new Option("--refit <what>", "which weights can be changed").choices(["individual", "all", "none"]))
     .option("--components <list>", "unet,text_encoder,… (default: all)", parseList)
     .option("--keep-onnx", "keep the ONNX files beside the engines")
+    .option("--optimization-level <n>", "0, built at once, to 5, every kernel tried (default: TensorRT's own, 3)", parseInteger)
+    .option("--workspace <MiB>", "the most scratch memory a layer may use while it is built", parseInteger)
+    .option("--timing-cache <dir>", "where measurements of kernels are kept (default: .tensorrt-redux/timing in the home folder)")
+    .option("--compute-capability <list>", "TensorRT-RTX: build for these GPUs (8.6,8.9,12.0) instead of the one here", parseList)
     .option("--overwrite", "replace a bundle that exists")
     .action((checkpoint: string, options: Record<string, unknown>) =>
       runner.perform({ kind: "export", options: { checkpoint, ...options }, file: checkpoint }),
@@ -103,7 +111,8 @@ function addImageOptions(command: Command): Command {
     .option("--image <file.png>", "image to image: start from this picture")
     .option("--strength <number>", "image to image: how much of the picture is replaced, over 0 to 1 (default: 0.75)", parseNumber)
     .option("-o, --output <file.png>", "default: out.png, or the next free out-N.png")
-    .option("--overwrite", "replace pictures that exist");
+    .option("--overwrite", "replace pictures that exist")
+    .addOption(baseOption());
 }
 
 function addGenerate(program: Command, runner: Runner): void {
@@ -158,6 +167,7 @@ function addBench(program: Command, runner: Runner): void {
     .option("--width <pixels>", "default: what the engine is tuned for", parseInteger)
     .option("--height <pixels>", "default: what the engine is tuned for", parseInteger)
     .option("--batch <n>", "the UNet's batch, positives and negatives together (default: 2)", parseInteger)
+    .addOption(baseOption())
     .action((engine: string, options: Record<string, unknown>) =>
       runner.perform({ kind: "bench", options: { engine, ...options }, file: engine }),
     );

@@ -103,7 +103,13 @@ function benchWords({ engine, backend, stepMilliseconds, loadMilliseconds, switc
         `  stack  ${stack.padEnd(widest)}  ${milliseconds(total)} (read ${milliseconds(read)}, merge ${milliseconds(merge)}, refit ${milliseconds(refit)})`,
     ),
     `  memory base ${formatBytes(memoryBytes.base)}, merged ${formatBytes(memoryBytes.merged)}, process ${formatBytes(memoryBytes.process)}`,
+    ...(memoryBytes.gpu ? [`  GPU    ${gpuWords(memoryBytes.gpu)}`] : []),
   ];
+}
+
+function gpuWords({ plan, contexts, base, free, total }: NonNullable<JobResults["bench"]["memoryBytes"]["gpu"]>): string {
+  const [plans, scratch, copy] = [plan, contexts, base].map(formatBytes);
+  return `plans ${plans}, contexts ${scratch}, base ${copy}; ${formatBytes(free)} of ${formatBytes(total)} free`;
 }
 
 function doctorWords({ version, platform, findings }: JobResults["doctor"]): string[] {

@@ -51,6 +51,13 @@ export interface Settings {
   readonly engineFolder: string;
   readonly outputFolder: string;
   readonly backend: NonNullable<Jobs["generate"]["options"]["backend"]>;
+  readonly "load.base": NonNullable<Jobs["generate"]["options"]["base"]>;
+  readonly "export.refit": NonNullable<Jobs["export"]["options"]["refit"]>;
+  readonly "export.keepOnnx": boolean;
+  readonly "export.optimizationLevel": number | null;
+  readonly "export.workspace": number | null;
+  readonly "export.timingCache": string;
+  readonly "export.computeCapability": readonly string[];
   readonly "generate.negative": string;
   readonly "generate.steps": number;
   readonly "generate.cfg": number;

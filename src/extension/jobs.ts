@@ -72,7 +72,7 @@ export class JobRunner {
     const title = vscode.l10n.t("Loading an engine");
     requireTrust(title);
     return vscode.window.withProgress({ location, title, cancellable: true }, (progress, token) =>
-      this.#worker.loadEngine(path, setting("backend"), reporter(progress), token),
+      this.#worker.loadEngine(path, { backend: setting("backend"), base: setting("load.base") }, reporter(progress), token),
     );
   }
 

@@ -1,7 +1,8 @@
 import { stat } from "node:fs/promises";
 import { resolve } from "node:path";
 import { UserError } from "../formats/errors.ts";
-import { loadAdapter, type LoadedAdapter } from "../lora/load-adapter.ts";
+import { openStoredDelta } from "../engines/tensorrt/stored-delta.ts";
+import { isDeltaFile, loadAdapter, type LoadedAdapter } from "../lora/load-adapter.ts";
 import { baseReader, describeBase } from "./base-description.ts";
 import type { OpenedBundle } from "./engine-cache.ts";
 
@@ -25,12 +26,20 @@ export class AdapterCache {
     const found = await stat(path).catch(() => undefined);
     if (!found) throw new UserError("file.missing", `${path} does not exist. Give the path of a LoRA or delta.`);
     const key = `${resolve(path)}:${found.size}:${found.mtimeMs}`;
-    const known = this.#adapters.get(key);
-    const adapter = known ?? (await loadAdapter(path, describeBase(this.#bundle), baseReader(this.#bundle), signal));
+    const adapter = this.#adapters.get(key) ?? (await this.#open(path, signal));
     // Last in the map is most recently used.
     this.#adapters.delete(key);
     this.#adapters.set(key, adapter);
     for (const oldest of [...this.#adapters.keys()].slice(0, Math.max(0, this.#adapters.size - KEPT))) this.#adapters.delete(oldest);
     return adapter;
+  }
+
+  async #open(path: string, signal: AbortSignal | undefined): Promise<LoadedAdapter> {
+    const base = describeBase(this.#bundle);
+    // An engine on a GPU takes a delta's factors from the file itself.
+    const onGpu = this.#bundle.bundle.backend.name !== "onnxruntime";
+    const delta = onGpu && (await isDeltaFile(path)) ? await openStoredDelta(path, base) : undefined;
+    if (delta) return { delta, report: { matched: [...delta.changes.keys()], unmatched: [], suspicious: [] } };
+    return loadAdapter(path, base, baseReader(this.#bundle), signal);
   }
 }

@@ -1,11 +1,18 @@
 import { readBaseWeights } from "../engines/base-weights.ts";
+import { UserError } from "../formats/errors.ts";
 import type { BaseDescription } from "../lora/base.ts";
 import type { BaseReader } from "../lora/read-delta.ts";
 import type { Component } from "../models/architecture.ts";
 import type { OpenedBundle } from "./engine-cache.ts";
 
-/** A bundle as far as LoRAs are concerned. */
-export function describeBase({ bundle, architecture, configuration }: OpenedBundle): BaseDescription {
+/** A bundle as far as LoRAs are concerned. Throws "bundle.invalid" where none of its weights can be changed. */
+export function describeBase({ folder, bundle, architecture, configuration }: OpenedBundle): BaseDescription {
+  if (bundle.components.every(({ refittable }) => refittable.length === 0)) {
+    throw new UserError(
+      "bundle.invalid",
+      `${folder} was built without weights that can be changed, so LoRAs do not work with it. Export the checkpoint again with --refit individual, on a machine with a GPU.`,
+    );
+  }
   return {
     name: bundle.name,
     architecture,

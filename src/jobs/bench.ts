@@ -19,7 +19,7 @@ const TOKENS = 77;
 /** Times a bundle's load, its UNet's step and changes of its stack. */
 export async function bench(options: BenchOptions, context: JobContext, engines: EngineCache): Promise<BenchResult> {
   const started = performance.now();
-  const loaded = await engines.load(options.engine, options.backend, context);
+  const loaded = await engines.load(options.engine, options.backend, context, options.base);
   const loadMilliseconds = performance.now() - started;
   return loaded.jobs.run(async () => {
     const stepMilliseconds = await timeSteps(loaded, options, context);

@@ -7,6 +7,7 @@ import { UserError } from "../formats/errors.ts";
 import { LoraFile } from "../lora/lora-file.ts";
 import { prepareDelta, writeDelta, type DeltaReport } from "../lora/make-delta.ts";
 import type { WeightArithmetic } from "../lora/merge.ts";
+import { backendOfBundle } from "./backends.ts";
 import { baseReader, describeBase } from "./base-description.ts";
 import type { JobContext } from "./context.ts";
 import { openBundle, type OpenedBundle } from "./engine-cache.ts";
@@ -21,6 +22,7 @@ import { stageProgress } from "./timing.ts";
 export async function makeDeltaFile(options: DeltaOptions, context: JobContext, arithmetic: WeightArithmetic): Promise<DeltaResult> {
   const { signal } = context;
   const opened = await openBundle(options.engine);
+  backendOfBundle(opened.folder, opened.bundle.backend.name, options.backend);
   const file = resolve(options.output ?? defaultDeltaFile(opened, options));
   if (file === resolve(options.lora)) {
     throw new UserError("option.invalid", `${file} is the LoRA itself, which the delta would replace. Choose another output.`);

@@ -1,23 +1,31 @@
 import { access, readFile } from "node:fs/promises";
 import { arch, cpus, platform, release, totalmem } from "node:os";
-import { delimiter, join } from "node:path";
+import { join } from "node:path";
 import { loadNativeAddon } from "../engines/native-addon.ts";
 import { onnxRuntimeBackend } from "../engines/onnxruntime/backend.ts";
+import { capabilityText, findGpu } from "../engines/tensorrt/gpu.ts";
 import { formatBytes } from "../formats/atomic-file.ts";
 import type { JobContext } from "./context.ts";
+import { findTensorRtLibrary } from "./doctor-tensorrt.ts";
+import type { LoadedBundle } from "./engine-cache.ts";
 import type { DoctorFinding, DoctorResult } from "./results.ts";
 import { VERSION } from "./version.ts";
 
-/** What was found on this machine and where; for what is missing, every place that was looked in and what to do. */
-export async function doctor(context: JobContext): Promise<DoctorResult> {
+/**
+ * What was found on this machine and where; for what is missing, every place that was looked in and what to do.
+ * @param loaded the engines in this process, whose memory is told
+ */
+export async function doctor(context: JobContext, loaded: readonly LoadedBundle[]): Promise<DoctorResult> {
   context.progress({ stage: "looking" });
   const findings = [
     node(),
     findOnnxRuntime(),
     findAddon(),
     await findDriver(),
-    await findLibrary("TensorRT", process.platform === "win32" ? "nvinfer_10.dll" : "libnvinfer.so.10"),
-    await findLibrary("TensorRT-RTX", process.platform === "win32" ? "tensorrt_rtx.dll" : "libtensorrt_rtx.so.1"),
+    describeGpu(),
+    findTensorRtLibrary("tensorrt"),
+    findTensorRtLibrary("tensorrt-rtx"),
+    ...loaded.map(describeEngine),
   ];
   const model = cpus()[0]?.model.trim() ?? "unknown processor";
   return {
@@ -78,30 +86,24 @@ async function findDriver(): Promise<DoctorFinding> {
   return { name, state: "found", ...(version !== undefined && { version }), where: place, tried: [] };
 }
 
-/** Looks for a shared library without loading it. */
-async function findLibrary(name: string, file: string): Promise<DoctorFinding> {
-  const tried: { place: string; reason: string }[] = [];
-  for (const folder of libraryFolders()) {
-    const place = join(folder, file);
-    if (await isThere(place)) {
-      return {
-        name,
-        state: "unusable",
-        where: place,
-        tried,
-        advice: "It is there, but this version runs on ONNX Runtime only.",
-      };
-    }
-    tried.push({ place, reason: "the file does not exist" });
+function describeGpu(): DoctorFinding {
+  const name = "GPU";
+  const gpu = findGpu();
+  if (typeof gpu === "string") {
+    const advice = "TensorRT runs on NVIDIA GPUs of compute capability 7.5 and above.";
+    return { name, state: "missing", tried: [{ place: "NVIDIA driver", reason: gpu }], advice };
   }
-  return { name, state: "missing", tried, advice: "Not needed: this version runs on ONNX Runtime." };
+  const cuda = `CUDA ${Math.floor(gpu.driver / 1000)}.${Math.floor((gpu.driver % 1000) / 10)}`;
+  const version = `${gpu.name}, compute capability ${capabilityText(gpu.computeCapability)}, ${cuda}, ${formatBytes(gpu.freeBytes)} of ${formatBytes(gpu.totalBytes)} free`;
+  return { name, state: "found", version, tried: [] };
 }
 
-function libraryFolders(): string[] {
-  const root = process.env["TENSORRT_ROOT"];
-  const search = process.env[process.platform === "win32" ? "PATH" : "LD_LIBRARY_PATH"];
-  const system = process.platform === "linux" ? [`/usr/lib/${arch() === "arm64" ? "aarch64" : "x86_64"}-linux-gnu`, "/usr/local/lib"] : [];
-  return [...(root ? [join(root, "lib")] : []), ...(search ?? "").split(delimiter).filter((folder) => folder !== ""), ...system];
+function describeEngine({ folder, bundle, engine }: LoadedBundle): DoctorFinding {
+  const { base, merged, gpu } = engine.memory();
+  const held = gpu
+    ? `on the GPU ${formatBytes(gpu.plan)} of plans, ${formatBytes(gpu.contexts)} of contexts, ${formatBytes(gpu.base)} of base weights; on the host ${formatBytes(base - gpu.base + merged)}`
+    : `${formatBytes(base)} of base weights, ${formatBytes(merged)} of merged ones`;
+  return { name: `Engine ${bundle.name} in memory`, state: "found", version: `${engine.backend}, ${held}`, where: folder, tried: [] };
 }
 
 async function isThere(path: string): Promise<boolean> {

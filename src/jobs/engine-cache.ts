@@ -16,7 +16,7 @@ import { backendOfBundle } from "./backends.ts";
 import { findBundle } from "./bundle-path.ts";
 import type { JobContext } from "./context.ts";
 import { LoadedStack } from "./loaded-stack.ts";
-import type { Backend } from "./options.ts";
+import type { Backend, Base } from "./options.ts";
 import { stageProgress } from "./timing.ts";
 
 /** A bundle's description, checked, without its engines. */
@@ -57,7 +57,7 @@ export async function openBundle(path: string): Promise<OpenedBundle> {
 export class EngineCache {
   readonly arithmetic: WeightArithmetic;
   readonly hasher: WeightHasher;
-  readonly #loaded = new Map<string, { readonly bundle: LoadedBundle; readonly fingerprint: string }>();
+  readonly #loaded = new Map<string, { readonly bundle: LoadedBundle; readonly fingerprint: string; readonly base: Base }>();
   /** Bundles being loaded: two jobs that want the same one share it. */
   readonly #loading = new Map<string, Promise<LoadedBundle>>();
 
@@ -66,8 +66,11 @@ export class EngineCache {
     this.hasher = hasher;
   }
 
-  /** The loaded bundle; loads it first where it is not, or where it has been exported again since. */
-  async load(path: string, backend: Backend, context: JobContext): Promise<LoadedBundle> {
+  /**
+   * The loaded bundle; loads it first where it is not, where it has been exported again since, or where its base weights are kept in
+   * another place than `base` says.
+   */
+  async load(path: string, backend: Backend, context: JobContext, base: Base = "auto"): Promise<LoadedBundle> {
     const opened = await openBundle(path);
     const { folder } = opened;
     const chosen = backendOfBundle(folder, opened.bundle.backend.name, backend);
@@ -75,7 +78,7 @@ export class EngineCache {
     for (;;) {
       throwIfCancelled(context.signal);
       const known = this.#loaded.get(folder);
-      if (known?.fingerprint === fingerprint) return known.bundle;
+      if (known?.fingerprint === fingerprint && (base === "auto" || known.base === base)) return known.bundle;
       const running = this.#loading.get(folder);
       if (!running) break;
       // That the job which began to load was cancelled is not this one's failure.
@@ -83,12 +86,17 @@ export class EngineCache {
         if (!(error instanceof UserError && error.code === "cancelled")) throw error;
       });
     }
-    const loading = this.#load(opened, fingerprint, chosen, context).finally(() => this.#loading.delete(folder));
+    const loading = this.#load(opened, { fingerprint, base }, chosen, context).finally(() => this.#loading.delete(folder));
     this.#loading.set(folder, loading);
     return loading;
   }
 
-  async #load(opened: OpenedBundle, fingerprint: string, backend: EngineBackend, context: JobContext): Promise<LoadedBundle> {
+  async #load(
+    opened: OpenedBundle,
+    key: { readonly fingerprint: string; readonly base: Base },
+    backend: EngineBackend,
+    context: JobContext,
+  ): Promise<LoadedBundle> {
     const { folder, bundle } = opened;
     await this.unload(folder);
     const report = stageProgress(context, "loading");
@@ -97,13 +105,14 @@ export class EngineCache {
       bundle,
       components: bundle.components.map(({ component }) => component as Component),
       arithmetic: this.arithmetic,
+      basePlacement: key.base,
       signal: context.signal,
       onProgress: (component, fraction) => report(fraction, 1, component),
     });
     context.log("info", `loaded ${folder}`);
     const adapters = new AdapterCache(opened);
     const loaded = { ...opened, engine, adapters, stack: new LoadedStack(engine, adapters), jobs: new Mutex() };
-    this.#loaded.set(folder, { bundle: loaded, fingerprint });
+    this.#loaded.set(folder, { bundle: loaded, ...key });
     return loaded;
   }
 

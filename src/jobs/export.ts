@@ -10,7 +10,7 @@ import { SafetensorsFile } from "../formats/safetensors.ts";
 import { ARCHITECTURE_LABEL, type Architecture, type Component } from "../models/architecture.ts";
 import type { Checkpoint } from "../models/checkpoint.ts";
 import { openCheckpoint } from "../models/open-checkpoint.ts";
-import type { BackendName } from "../engines/backend.ts";
+import type { BackendName, PlanOptions } from "../engines/backend.ts";
 import { chooseBackend } from "./backends.ts";
 import type { JobContext } from "./context.ts";
 import type { ExportOptions, Precision } from "./options.ts";
@@ -35,7 +35,7 @@ export async function exportEngine(options: ExportOptions, context: JobContext, 
   context.progress({ stage: "reading the checkpoint", fraction: 0 });
   const checkpoint = await openCheckpoint(options.checkpoint);
   const components = chooseComponents(checkpoint, options.components);
-  const profile = chooseProfile(options, nativeSize(checkpoint.architecture, await metadataOf(checkpoint)));
+  const profile = chooseProfile(options, backend.name, nativeSize(checkpoint.architecture, await metadataOf(checkpoint)));
   const name = options.name ?? nameOf(options.output ?? options.checkpoint);
   const folder = resolve(options.output ?? name);
   if (options.overwrite) await refuseOtherThanBundle(folder);
@@ -50,6 +50,7 @@ export async function exportEngine(options: ExportOptions, context: JobContext, 
         profileOf: (component) => profileOf(component, profile),
         folder: temporary,
         hasher,
+        plan: planOptions(options),
         signal,
         onProgress: (stage, fraction) => {
           if (!stages.has(stage)) stages.set(stage, stageProgress(context, stage));
@@ -63,6 +64,7 @@ export async function exportEngine(options: ExportOptions, context: JobContext, 
         configuration: { ...checkpoint.configuration },
         precision: options.precision ?? precisionOf(checkpoint),
         backend: { name: backend.name, version: backend.version() },
+        ...(built.computeCapability !== undefined && { computeCapability: built.computeCapability }),
         components: built.components,
         weightFiles: [...built.weightFiles],
         checkpoint: {
@@ -72,7 +74,7 @@ export async function exportEngine(options: ExportOptions, context: JobContext, 
         },
       };
       await writeEngineBundle(temporary, described);
-      return { described, warnings: [...built.warnings, ...refitWarnings(options, backend.name)] };
+      return { described, warnings: [...built.warnings, ...ignoredWarnings(options, backend.name)] };
     },
     { signal, overwrite: options.overwrite },
   );
@@ -88,9 +90,35 @@ export async function exportEngine(options: ExportOptions, context: JobContext, 
   };
 }
 
-/** ONNX Runtime is fed the weights at every run: exactly those that a LoRA reaches can be changed, and there is nothing to choose. */
-function refitWarnings({ refit }: ExportOptions, backend: BackendName): string[] {
-  return backend === "onnxruntime" && refit !== "individual" ? [`--refit ${refit} has no effect on ONNX Runtime`] : [];
+const MEBIBYTE = 2 ** 20;
+
+function planOptions({ refit, optimizationLevel, workspace, keepOnnx, timingCache, computeCapability }: ExportOptions): PlanOptions {
+  return {
+    refit,
+    optimizationLevel,
+    workspaceBytes: workspace === undefined ? undefined : workspace * MEBIBYTE,
+    keepOnnx,
+    timingCacheFolder: timingCache,
+    computeCapabilities: computeCapability?.map((text) => Math.round(10 * Number(text))),
+  };
+}
+
+/**
+ * ONNX Runtime compiles nothing and is fed the weights at every run: exactly those that a LoRA reaches can be changed, and there is nothing
+ * to choose. TensorRT builds for the GPU that is here, and only TensorRT-RTX for others.
+ */
+function ignoredWarnings(options: ExportOptions, backend: BackendName): string[] {
+  const { refit, optimizationLevel, workspace, timingCache, computeCapability } = options;
+  const plans = [
+    ...(refit === "individual" ? [] : [`--refit ${refit}`]),
+    ...(optimizationLevel === undefined ? [] : [`--optimization-level ${optimizationLevel}`]),
+    ...(workspace === undefined ? [] : [`--workspace ${workspace}`]),
+    ...(timingCache === undefined ? [] : [`--timing-cache ${timingCache}`]),
+  ];
+  const targets = computeCapability === undefined ? [] : [`--compute-capability ${computeCapability.join(",")}`];
+  if (backend === "tensorrt-rtx") return [];
+  if (backend === "tensorrt") return targets.map((option) => `${option} has no effect: TensorRT builds for the GPU that is here`);
+  return [...plans, ...targets].map((option) => `${option} has no effect on ONNX Runtime`);
 }
 
 /** What the training tool wrote into the file's header; the files of a diffusers folder say nothing of the model. */
@@ -111,7 +139,7 @@ function storedDtype(precision: Precision | undefined): WeightDtype | undefined 
   if (precision === "fp16") return "F16";
   if (precision === "bf16") return "BF16";
   if (precision === "fp32") return "F32";
-  throw new UserError("option.invalid", `--precision ${precision} needs TensorRT; on ONNX Runtime choose fp16, bf16 or fp32.`);
+  throw new UserError("option.invalid", `--precision ${precision} cannot be built by this version; choose fp16, bf16 or fp32.`);
 }
 
 const PRECISION_NAME: Readonly<Record<string, Precision>> = { F16: "fp16", BF16: "bf16", F32: "fp32" };

@@ -43,7 +43,7 @@ export interface DrawnImages extends Omit<GenerateResult, "images"> {
 /** Makes the images of `generate`; writes no file. */
 export async function drawImages(options: GenerateOptions, context: JobContext, engines: EngineCache): Promise<DrawnImages> {
   const started = performance.now();
-  const loaded = await engines.load(options.engine, options.backend, context);
+  const loaded = await engines.load(options.engine, options.backend, context, options.base);
   checkComponents(loaded, options);
   const request = await makeRequest(options, loaded, context);
   const loadTime = performance.now() - started;

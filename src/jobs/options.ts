@@ -22,10 +22,15 @@ export const componentSchema = z.enum([
 export const samplerSchema = z.enum(SAMPLERS);
 export const scheduleSchema = z.enum([...COMFY_SCHEDULES, ...TIMESTEP_SPACINGS]);
 
+/** Where the base weights of engines on a GPU are kept. */
+export const baseSchema = z.enum(["auto", "gpu", "host", "file"]);
+
 /** min, opt, max of one dynamic axis. */
 const rangeSchema = z
   .tuple([z.int().positive(), z.int().positive(), z.int().positive()])
   .refine(([min, opt, max]) => min <= opt && opt <= max, "min,opt,max in rising order");
+
+const capabilitySchema = z.string().refine((text) => /^\d{1,2}\.\d$/.test(text), "a compute capability, such as 8.9");
 
 export const exportOptionsSchema = z.strictObject({
   checkpoint: z.string().min(1),
@@ -41,11 +46,17 @@ export const exportOptionsSchema = z.strictObject({
   refit: z.enum(["individual", "all", "none"]).default("individual"),
   components: z.array(componentSchema).nonempty().optional(),
   keepOnnx: z.boolean().default(false),
+  optimizationLevel: z.int().min(0).max(5).optional(),
+  /** MiB. */
+  workspace: z.int().positive().optional(),
+  timingCache: z.string().min(1).optional(),
+  computeCapability: z.array(capabilitySchema).nonempty().optional(),
   overwrite: z.boolean().default(false),
 });
 
 export const deltaOptionsSchema = z.strictObject({
   engine: z.string().min(1),
+  backend: backendSchema.default("auto"),
   lora: z.string().min(1),
   output: z.string().min(1).optional(),
   strength: z.number().default(1),
@@ -69,6 +80,7 @@ export const stackOptionsSchema = z.strictObject({ stack: z.array(stackItemSchem
 export const generateOptionsSchema = z.strictObject({
   engine: z.string().min(1),
   backend: backendSchema.default("auto"),
+  base: baseSchema.default("auto"),
   prompt: z.string(),
   negative: z.string().default(""),
   lora: z.array(loraReferenceSchema).default([]),
@@ -112,6 +124,7 @@ export const inspectOptionsSchema = z.strictObject({ file: z.string().min(1) });
 export const benchOptionsSchema = z.strictObject({
   engine: z.string().min(1),
   backend: backendSchema.default("auto"),
+  base: baseSchema.default("auto"),
   lora: z.array(loraReferenceSchema).default([]),
   steps: z.int().min(1).default(20),
   width: z.int().positive().optional(),
@@ -122,6 +135,7 @@ export const benchOptionsSchema = z.strictObject({
 export const doctorOptionsSchema = z.strictObject({});
 
 export type Backend = z.infer<typeof backendSchema>;
+export type Base = z.infer<typeof baseSchema>;
 export type Precision = z.infer<typeof precisionSchema>;
 export type Sampler = z.infer<typeof samplerSchema>;
 export type Schedule = z.infer<typeof scheduleSchema>;

@@ -1,3 +1,4 @@
+import type { BackendName } from "../engines/backend.ts";
 import { UserError } from "../formats/errors.ts";
 import type { Profile, ProfileAxis } from "../formats/engine-profile.ts";
 import type { Architecture } from "../models/architecture.ts";
@@ -17,8 +18,27 @@ const NATIVE_SIZE: Readonly<Record<Architecture, number>> = {
 const PIXELS_PER_LATENT = 8;
 const TOKENS_PER_CHUNK = 77;
 
-/** What ONNX Runtime is given where nobody says otherwise: it has no shapes to tune for, so the bounds are wide. */
-const WIDE = { batch: { min: 1, opt: 1, max: 16 }, smallest: 64, largest: 2048, chunks: 8 };
+/** Height and width, batch and context where nobody says otherwise. */
+interface Bounds {
+  readonly batch: ProfileAxis;
+  readonly pixels: ProfileAxis;
+  readonly chunks: number;
+}
+
+/** ONNX Runtime has no shapes to tune for, so the bounds are wide. */
+function wideBounds(side: number): Bounds {
+  return { batch: { min: 1, opt: 1, max: 16 }, pixels: { min: 64, opt: side, max: Math.max(2048, side) }, chunks: 8 };
+}
+
+/**
+ * TensorRT looks for kernels that work in all of the profile, so it spans what the model draws well: of SDXL 832 to 1920 pixels. In steps of
+ * 64, which every UNet's levels divide.
+ */
+function tunedBounds(side: number): Bounds {
+  const min = Math.max(64, Math.floor((side * 13) / 16 / 64) * 64);
+  const max = Math.ceil((side * 15) / 8 / 64) * 64;
+  return { batch: { min: 1, opt: 1, max: 4 }, pixels: { min, opt: side, max }, chunks: 4 };
+}
 
 /**
  * The side of the images the checkpoint was trained on, in pixels: its metadata's `modelspec.resolution` ("128x128",
@@ -30,14 +50,17 @@ export function nativeSize(architecture: Architecture, metadata: ReadonlyMap<str
   return side >= 64 && side % PIXELS_PER_LATENT === 0 ? side : NATIVE_SIZE[architecture];
 }
 
-/** The optimization profile that the options ask for, in images, pixels and tokens. */
-export function chooseProfile(options: ExportOptions, side: number): Profile {
-  const pixels = { min: WIDE.smallest, opt: side, max: Math.max(WIDE.largest, side) };
+/**
+ * The optimization profile that the options ask for, in images, pixels and tokens.
+ * @param side of the images that the checkpoint was trained on, in pixels
+ */
+export function chooseProfile(options: ExportOptions, backend: BackendName, side: number): Profile {
+  const { batch, pixels, chunks } = backend === "onnxruntime" ? wideBounds(side) : tunedBounds(side);
   const profile = {
-    batch: axis(options.batch) ?? WIDE.batch,
+    batch: axis(options.batch) ?? batch,
     height: axis(options.height) ?? pixels,
     width: axis(options.width) ?? pixels,
-    context: axis(options.context) ?? { min: 1, opt: TOKENS_PER_CHUNK, max: TOKENS_PER_CHUNK * WIDE.chunks },
+    context: axis(options.context) ?? { min: 1, opt: TOKENS_PER_CHUNK, max: TOKENS_PER_CHUNK * chunks },
   };
   checkPixels("height", profile.height);
   checkPixels("width", profile.width);

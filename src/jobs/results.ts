@@ -1,3 +1,4 @@
+import type { EngineMemory } from "../engines/engine.ts";
 import type { GenerationParameters } from "../formats/parameters.ts";
 import type { Architecture, Component } from "../models/architecture.ts";
 import type { PromptLora } from "../pipeline/prompt.ts";
@@ -109,7 +110,7 @@ export interface BenchResult {
     readonly refit: number;
     readonly total: number;
   }[];
-  readonly memoryBytes: { readonly base: number; readonly merged: number; readonly process: number };
+  readonly memoryBytes: EngineMemory & { readonly process: number };
 }
 
 export interface DoctorFinding {

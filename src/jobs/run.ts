@@ -40,9 +40,9 @@ const RUNNERS: { readonly [Kind in JobKind]: Runner<JobResults[Kind]> } = {
   grid: (options, context, engines) => drawGrid(checkOptions(gridOptionsSchema, options), context, engines),
   inspect: (options, context) => inspectFile(checkOptions(inspectOptionsSchema, options), context),
   bench: (options, context, engines) => bench(checkOptions(benchOptionsSchema, options), context, engines),
-  doctor: (options, context) => {
+  doctor: (options, context, engines) => {
     checkOptions(doctorOptionsSchema, options);
-    return doctor(context);
+    return doctor(context, engines.loaded());
   },
 };
 

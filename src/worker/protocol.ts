@@ -1,8 +1,10 @@
 import type { z } from "zod";
+import type { EngineMemory } from "../engines/engine.ts";
 import type { ErrorCode } from "../formats/errors.ts";
 import type { JobContext, Progress } from "../jobs/context.ts";
 import type {
   Backend,
+  Base,
   benchOptionsSchema,
   deltaOptionsSchema,
   doctorOptionsSchema,
@@ -59,9 +61,12 @@ export type JobProgress = Progress;
 export interface LoadedEngine {
   readonly path: string;
   readonly backend: string;
+  /** In all, on the GPU and on the host. */
   readonly memoryBytes: number;
   /** As it was set last; a job's own LoRAs are none of it. */
   readonly stack: readonly StackItem[];
+  /** Bytes by what holds them. */
+  readonly memory: EngineMemory;
 }
 
 type JobRequests = {
@@ -82,7 +87,7 @@ export interface Requests extends JobRequests {
   };
   readonly "picture/parameters": { readonly params: { readonly path: string }; readonly result: PictureParameters };
   readonly "engine/load": {
-    readonly params: { readonly path: string; readonly backend: Backend; readonly progressToken: number };
+    readonly params: { readonly path: string; readonly backend: Backend; readonly base?: Base; readonly progressToken: number };
     readonly result: LoadedEngine;
   };
   readonly "engine/unload": { readonly params: { readonly path: string }; readonly result: null };

@@ -33,8 +33,15 @@ function toResponseError(error: unknown): ResponseError<FailureData> {
 }
 
 function toLoadedEngine({ folder, engine, stack }: LoadedBundle): LoadedEngine {
-  const { base, merged } = engine.memory();
-  return { path: folder, backend: engine.backend, memoryBytes: base + merged, stack: stack.items };
+  const memory = engine.memory();
+  const { base, merged, gpu } = memory;
+  return {
+    path: folder,
+    backend: engine.backend,
+    memoryBytes: base + merged + (gpu ? gpu.plan + gpu.contexts : 0),
+    memory,
+    stack: stack.items,
+  };
 }
 
 /** Answers the host's requests on a connection that the caller then listens to. */
@@ -116,9 +123,9 @@ export function serve(connection: MessageConnection, engines: EngineCache, { res
 
   handle("picture/parameters", ({ path }) => readPictureParameters(path));
 
-  handle("engine/load", async ({ path, backend, progressToken }, signal) => {
+  handle("engine/load", async ({ path, backend, base, progressToken }, signal) => {
     refuseWhenRestricted("Loading an engine");
-    return toLoadedEngine(await engines.load(path, backend, contextOf(progressToken, signal)).finally(announceEngines));
+    return toLoadedEngine(await engines.load(path, backend, contextOf(progressToken, signal), base).finally(announceEngines));
   });
 
   handle("engine/unload", async ({ path }) => {

@@ -144,6 +144,7 @@ describe("results", () => {
       "ONNX Runtime (CPU)",
       "Native add-on",
       "NVIDIA driver",
+      "GPU",
       "TensorRT",
       "TensorRT-RTX",
     ]);

@@ -138,7 +138,9 @@ describe("the checkpoint's bytes", () => {
 
 describe("options", () => {
   test("what a backend cannot do is said", async () => {
-    expect((await exported({ refit: "none" })).warnings).toEqual(["--refit none has no effect on ONNX Runtime"]);
+    const { warnings } = await exported({ refit: "none", optimizationLevel: 2, workspace: 64, computeCapability: ["8.9"] });
+    const ignored = ["--refit none", "--optimization-level 2", "--workspace 64", "--compute-capability 8.9"];
+    expect(warnings).toEqual(ignored.map((option) => `${option} has no effect on ONNX Runtime`));
   });
 
   test("static shapes", async () => {
@@ -158,13 +160,20 @@ describe("options", () => {
     ["falling", { height: [128, 64, 256] }, "option.invalid", /^--height \[128,64,256\]: it must be min,opt,max in rising order\.$/],
     ["two numbers", { height: [128, 256] }, "option.invalid", /^--height/],
     ["zero", { batch: [0, 1, 1] }, "option.invalid", /^--batch 0: it must be more than 0\.$/],
-    ["a precision of another backend", { precision: "fp8" }, "option.invalid", /--precision fp8 needs TensorRT/],
+    ["a precision that nothing builds", { precision: "fp8" }, "option.invalid", /--precision fp8 cannot be built/],
     ["an unknown precision", { precision: "fp7" }, "option.invalid", /^--precision fp7: it must be one of fp16, bf16, fp32/],
     ["an unknown component", { components: ["unit"] }, "option.invalid", /^--components unit: it must be one of unet, /],
     ["no components", { components: [] }, "option.invalid", /^--components \[\]: it must be not empty\.$/],
     ["a component it does not have", { components: ["transformer"] }, "checkpoint.incomplete", /has no transformer/],
     ["an unknown option", { keepOnxx: true }, "option.invalid", /^There is no option --keep-onxx\. Leave it out\.$/],
-    ["a backend that is not here", { backend: "tensorrt-rtx" }, "backend.unavailable", /tensorrt-rtx/],
+    ["a backend that is not here", { backend: "tensorrt" }, "backend.unavailable", /^TensorRT was not found/],
+    ["a level that there is not", { optimizationLevel: 6 }, "option.invalid", /^--optimization-level 6: it must be at most 5\.$/],
+    [
+      "a capability that is none",
+      { computeCapability: ["sm89"] },
+      "option.invalid",
+      /^--compute-capability sm89: it must be a compute capability/,
+    ],
     ["no checkpoint", { checkpoint: "" }, "option.invalid", /^--checkpoint "": it must be not empty\.$/],
   ])("refused: %s", async (_name, options, code, message) => {
     const error = await refused(options);

@@ -38,7 +38,7 @@ test("an engine that is not loaded has no stack to set", async () => {
 });
 
 test("a stack is applied, with its times, and announced; what is switched off changes nothing", async () => {
-  expect(await connection.loadEngine(engine, "auto", () => {})).toMatchObject({ path: engine, stack: [] });
+  expect(await connection.loadEngine({ path: engine, backend: "auto" }, () => {})).toMatchObject({ path: engine, stack: [] });
   const on = await setStack([
     { file: INK, scale: 0.5 },
     { file: HUE, enabled: false },

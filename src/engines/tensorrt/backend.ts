@@ -2,9 +2,10 @@ import { join } from "node:path";
 import type { BundleComponent } from "../../formats/engine-bundle.ts";
 import { throwIfCancelled, UserError } from "../../formats/errors.ts";
 import type { Backend, LoadRequest } from "../backend.ts";
-import { buildForTensorRt, capabilityText } from "./build.ts";
+import { buildForTensorRt } from "./build.ts";
+import { capabilityText, findGpu, requireGpu, RTX_CAPABILITIES } from "./gpu.ts";
 import { findTensorRt, requireTensorRt, type FoundLibrary, type TensorRtName } from "./library-search.ts";
-import { settle, toUserError, type BasePlacement, type NativeGpu, type NativeNetwork } from "./native.ts";
+import { settle, type BasePlacement, type NativeGpu, type NativeNetwork } from "./native.ts";
 import { nativeWeights } from "./stack-changes.ts";
 import { TensorRtEngine } from "./tensorrt-engine.ts";
 import { TensorRtNetwork } from "./tensorrt-network.ts";
@@ -25,21 +26,17 @@ function makeBackend(name: TensorRtName): Backend {
   };
 }
 
-/** Whether engines of this backend can be built and run here: its library, its add-on and a GPU that it runs on. */
+/** Whether engines of this backend can be built and run here: a GPU that it runs on, its add-on and its library. */
 export function isUsableHere(name: TensorRtName): boolean {
-  const { library } = findTensorRt(name);
-  if (!library) return false;
-  try {
-    const { computeCapability } = library.addon.gpu();
-    return name === "tensorrt" || computeCapability !== 90;
-  } catch {
-    return false;
-  }
+  // First, because it costs least: without a GPU no library is searched for.
+  const gpu = findGpu();
+  if (typeof gpu === "string" || (name === "tensorrt-rtx" && !RTX_CAPABILITIES.includes(gpu.computeCapability))) return false;
+  return findTensorRt(name).library !== undefined;
 }
 
 async function load(name: TensorRtName, request: LoadRequest): Promise<TensorRtEngine> {
   const library = requireTensorRt(name);
-  const gpu = requireGpu(library);
+  const gpu = requireGpu();
   checkMatch(request, library, gpu);
   const networks: TensorRtNetwork[] = [];
   try {
@@ -59,14 +56,6 @@ async function load(name: TensorRtName, request: LoadRequest): Promise<TensorRtE
   }
   const { folder, arithmetic } = request;
   return new TensorRtEngine(name, networks, { folder, arithmetic, gpu: () => library.addon.gpu() });
-}
-
-function requireGpu({ addon }: Library): NativeGpu {
-  try {
-    return addon.gpu();
-  } catch (error) {
-    throw toUserError(error);
-  }
 }
 
 /** A plan runs with the version and on the kind of GPU that it was built with; TensorRT itself only says that it cannot be read. */

@@ -15,15 +15,16 @@ import { convertWeights, isStoredAs, linkWeights, type WeightFiles } from "../we
 import { hashWeights, nonFiniteWarnings } from "../weight-hashes.ts";
 import { checkBuildMemory } from "./build-memory.ts";
 import { fixStaticSizes, inputRanges } from "./input-shapes.ts";
+import { capabilityText, findGpu, RTX_CAPABILITIES } from "./gpu.ts";
 import { requireTensorRt, type FoundLibrary, type TensorRtName } from "./library-search.ts";
-import { settle, toUserError, type NativeGpu } from "./native.ts";
+import { settle, type NativeGpu } from "./native.ts";
 
 type Library = NonNullable<FoundLibrary["library"]>;
 
 /** Bfloat16 arithmetic begins with Ampere. */
 const BF16_CAPABILITY = 80;
-/** TensorRT-RTX runs on 8.0, 8.6, 8.9 and 12.x; without a GPU to ask, the plan is for all of them. */
-const RTX_CAPABILITIES = [80, 86, 89, 120];
+/** What an RTX plan is for where there is no GPU to ask: Ampere, Ada and Blackwell cards. */
+const COMMON_CAPABILITIES = [80, 86, 89, 120];
 
 /** What the plans are built for. */
 interface BuildTarget {
@@ -68,38 +69,34 @@ export async function buildForTensorRt(name: TensorRtName, request: BuildRequest
   };
 }
 
-/** "9.0" for 90. */
-export function capabilityText(capability: number): string {
-  return `${Math.floor(capability / 10)}.${capability % 10}`;
-}
-
 function chooseTarget(name: TensorRtName, plan: PlanOptions): BuildTarget {
   const library = requireTensorRt(name);
   const refit = plan.refit ?? "individual";
-  const gpu = findGpu(library);
+  const chosen = plan.computeCapabilities ?? [];
+  const gpu = findGpu();
   if (name === "tensorrt") {
     if (typeof gpu === "string") throw new UserError("gpu.unavailable", `TensorRT builds engines on the GPU that runs them. ${gpu}`);
     return { library, gpu, capabilities: [], refit, warnings: [] };
   }
-  const chosen = plan.computeCapabilities ?? [];
+  checkCapabilities(chosen);
+  if (typeof gpu !== "string" && RTX_CAPABILITIES.includes(gpu.computeCapability)) {
+    return { library, gpu, capabilities: chosen, refit, warnings: [] };
+  }
   if (typeof gpu !== "string" && chosen.length === 0) {
-    if (gpu.computeCapability === 90) {
-      throw new UserError("gpu.unavailable", `TensorRT-RTX does not run on ${gpu.name} (compute capability 9.0). Use --backend tensorrt.`);
-    }
-    return { library, gpu, capabilities: [], refit, warnings: [] };
+    throw new UserError(
+      "gpu.unavailable",
+      `TensorRT-RTX does not run on ${gpu.name} (compute capability ${capabilityText(gpu.computeCapability)}). Use --backend tensorrt, or build for another GPU with --compute-capability.`,
+    );
   }
   const warnings = refit === "none" ? [] : ["TensorRT-RTX cannot build refittable engines without a GPU: LoRAs do not work with these."];
-  const capabilities = chosen.length > 0 ? chosen : RTX_CAPABILITIES;
-  if (typeof gpu === "string") return { library, gpu: undefined, capabilities, refit: "none", warnings };
-  return { library, gpu, capabilities, refit, warnings: [] };
+  return { library, gpu: undefined, capabilities: chosen.length > 0 ? chosen : COMMON_CAPABILITIES, refit: "none", warnings };
 }
 
-function findGpu({ addon }: Library): NativeGpu | string {
-  try {
-    return addon.gpu();
-  } catch (error) {
-    return toUserError(error).message;
-  }
+function checkCapabilities(chosen: readonly number[]): void {
+  const unknown = chosen.find((capability) => !RTX_CAPABILITIES.includes(capability));
+  if (unknown === undefined) return;
+  const known = RTX_CAPABILITIES.map(capabilityText).join(", ");
+  throw new UserError("option.invalid", `--compute-capability ${capabilityText(unknown)}: TensorRT-RTX builds for ${known}.`);
 }
 
 /**

@@ -41,6 +41,7 @@ export async function openStoredDelta(path: string, base: BaseDescription): Prom
       if (!stored) return undefined;
       changes.set(name, Object.assign(stored, { shape }));
     }
+    if (changes.size === 0) return undefined;
     const { loraFile = path, loraStrength: strength = 1 } = metadata;
     return { file: path, architecture: base.architecture, baseFingerprint: base.fingerprint, loraFile, strength, changes };
   } finally {

@@ -17,7 +17,23 @@ function bundleFolder(checkpoint: string, name: string | undefined): string {
 function toOptions({ checkpoint, output, ...rest }: ExportArguments): Options {
   const path = toPath(checkpoint);
   const place = output === undefined ? bundleFolder(path, rest.name) : toPath(output);
-  return defined({ backend: setting("backend"), ...rest, checkpoint: path, output: place });
+  return defined({ backend: setting("backend"), ...planSettings(), ...rest, checkpoint: path, output: place });
+}
+
+/** How TensorRT builds, as the settings say; what is not set is left to it. */
+function planSettings(): Partial<Options> {
+  const optimizationLevel = setting("export.optimizationLevel");
+  const workspace = setting("export.workspace");
+  const timingCache = setting("export.timingCache");
+  const [first, ...others] = setting("export.computeCapability");
+  return {
+    refit: setting("export.refit"),
+    keepOnnx: setting("export.keepOnnx"),
+    ...(optimizationLevel !== null && { optimizationLevel }),
+    ...(workspace !== null && { workspace }),
+    ...(timingCache !== "" && { timingCache }),
+    ...(first !== undefined && { computeCapability: [first, ...others] }),
+  };
 }
 
 async function askPrecision(title: string): Promise<NonNullable<Options["precision"]> | "source" | undefined> {

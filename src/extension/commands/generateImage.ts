@@ -34,6 +34,7 @@ async function toOptions({ stacks }: Services, { engine, output, lora = [], ...r
   const place = output === undefined ? await outputPath(new Date()) : toPath(output);
   return defined({
     backend: setting("backend"),
+    base: setting("load.base"),
     negative: setting("generate.negative"),
     steps: setting("generate.steps"),
     cfg: setting("generate.cfg"),

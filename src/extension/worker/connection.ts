@@ -130,12 +130,11 @@ export class WorkerConnection {
 
   /** Loads an engine, or finds it loaded. */
   loadEngine(
-    path: string,
-    backend: Requests["engine/load"]["params"]["backend"],
+    options: Omit<Requests["engine/load"]["params"], "progressToken">,
     onProgress: (progress: JobProgress) => void,
     cancellation?: Cancellation,
   ): Promise<LoadedEngine> {
-    return this.#withProgress(onProgress, (progressToken) => this.request("engine/load", { path, backend, progressToken }, cancellation));
+    return this.#withProgress(onProgress, (progressToken) => this.request("engine/load", { ...options, progressToken }, cancellation));
   }
 
   /** @throws WorkerError with the worker's code and sentence, "worker.died" where it ended first */

@@ -50,12 +50,12 @@ export class WorkerHost implements vscode.Disposable {
 
   async loadEngine(
     path: string,
-    backend: Settings["backend"],
+    { backend, base }: { readonly backend: Settings["backend"]; readonly base: Settings["load.base"] },
     onProgress: (progress: JobProgress) => void,
     cancellation?: Cancellation,
   ): Promise<LoadedEngine> {
     const connection = await this.#connect();
-    return this.#busyWhile(() => connection.loadEngine(path, backend, onProgress, cancellation));
+    return this.#busyWhile(() => connection.loadEngine({ path, backend, base }, onProgress, cancellation));
   }
 
   async unloadEngine(path: string): Promise<void> {
