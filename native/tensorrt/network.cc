@@ -83,7 +83,8 @@ Network::Network(std::shared_ptr<const TensorRtLibrary> library, Cuda cuda, cons
   StopIfCancelled(cancelled);
   run_ = std::make_unique<EngineRun>(*engine_, logger_);
   arithmetic_ = std::make_unique<GpuArithmetic>(cuda_);
-  if (options.weights.empty() || !engine_->get().isRefittable()) return;
+  // Not isRefittable(): TensorRT 10.6 says no of engines that were built with REFIT_INDIVIDUAL, and refits them.
+  if (options.weights.empty()) return;
   base_ = std::make_unique<BaseWeights>(cuda_, uploader_, options.weights, options.placement, cancelled);
   std::vector<std::string> names;
   for (const WeightInfo& weight : base_->all()) names.push_back(weight.name);

@@ -54,13 +54,16 @@ export function convolution(graph: GraphBuilder, x: string, path: string, reach:
 
 /**
  * Group normalization over [B, C, h, w] in 32 groups (arXiv:1803.08494), spelled with InstanceNormalization over the groups:
- * TensorRT refuses opset 21's own operator.
+ * TensorRT refuses opset 21's own operator. It takes no bf16 either, so that the statistics of bf16 networks are fp32.
  */
 export function groupNorm(graph: GraphBuilder, x: string, path: string, epsilon: number, reach: Reach): string {
-  const ones = graph.computeFloats(Array<number>(GROUPS).fill(1), [GROUPS]);
-  const zeros = graph.computeFloats(Array<number>(GROUPS).fill(0), [GROUPS]);
-  const groups = graph.op("Reshape", [x, graph.integers([0, GROUPS, -1])]);
-  const normalized = graph.op("InstanceNormalization", [groups, ones, zeros], { epsilon: { float: epsilon } });
+  const { computeDtype } = graph.target;
+  const dtype = computeDtype === "BF16" ? "F32" : computeDtype;
+  const ones = graph.cast(graph.floats(Array<number>(GROUPS).fill(1), [GROUPS]), "F32", dtype);
+  const zeros = graph.cast(graph.floats(Array<number>(GROUPS).fill(0), [GROUPS]), "F32", dtype);
+  const groups = graph.cast(graph.op("Reshape", [x, graph.integers([0, GROUPS, -1])]), computeDtype, dtype);
+  const statistics = graph.op("InstanceNormalization", [groups, ones, zeros], { epsilon: { float: epsilon } });
+  const normalized = graph.cast(statistics, dtype, computeDtype);
   const restored = graph.op("Reshape", [normalized, graph.op("Shape", [x])]);
   const scaled = graph.op("Mul", [restored, perChannel(graph, `${path}.weight`, reach)]);
   return graph.op("Add", [scaled, perChannel(graph, `${path}.bias`, reach)]);
