@@ -4,10 +4,12 @@ import { chooseArithmetic, chooseHasher } from "../engines/arithmetic.ts";
 import { UserError } from "../formats/errors.ts";
 import { EngineCache } from "../jobs/engine-cache.ts";
 import { runJob } from "../jobs/run.ts";
+import { isBatchFile } from "./batch-results.ts";
 import { readBatch } from "./batch.ts";
 import { splitOptions, type Command } from "./command.ts";
 import { Output } from "./output.ts";
 import { makeProgram } from "./program.ts";
+import { BATCH_HEADING, runBatch } from "./run-batch.ts";
 import { inWords } from "./words.ts";
 
 const FAILED = 1;
@@ -34,23 +36,42 @@ async function perform(command: Command): Promise<boolean> {
     output.result(result, inWords(command.kind, result));
     return true;
   } catch (error) {
-    output.error(error, command.file, command.line);
-    process.exitCode = exitCode(error);
+    report(output, error, command);
     return false;
   }
 }
 
-/** In order, on one loaded engine; the first that fails ends the batch. */
-async function performBatch(path: string, shared: Readonly<Record<string, unknown>>): Promise<void> {
-  let commands: Command[];
+/** The jobs of a file in order, on one loaded engine. Unless it is a batch file, the first that fails ends them. */
+async function performJobs(path: string, shared: Readonly<Record<string, unknown>>): Promise<void> {
+  const output = new Output(splitOptions({ kind: "generate", options: shared, file: path }).common);
   try {
-    commands = await readBatch(path, shared);
+    const commands = await readBatch(path, shared);
+    if (isBatchFile(path)) return await performBatch(path, commands, shared["overwrite"] === true, output);
+    for (const command of commands) if (!(await perform(command))) return;
   } catch (error) {
-    new Output(splitOptions({ kind: "generate", options: shared, file: path }).common).error(error, path);
-    process.exitCode = exitCode(error);
-    return;
+    report(output, error, { file: path });
   }
-  for (const command of commands) if (!(await perform(command))) return;
+}
+
+/** A batch file: its results are kept beside it. */
+async function performBatch(path: string, commands: readonly Command[], overwrite: boolean, output: Output): Promise<void> {
+  output.say(BATCH_HEADING);
+  const summary = await runBatch(path, commands, overwrite, {
+    run: (command) => runJob("generate", splitOptions(command).job, output.context(controller.signal), engines),
+    isCancelled: (error) => exitCode(error) === CANCELLED,
+    onJob: (row, words) => output.job(row, words),
+    onError: (command, error) => report(output, error, command),
+  });
+  if (summary.cancelled) return;
+  const { results, done, skipped, failed } = summary;
+  output.result({ file: path, results, done, skipped, failed }, [
+    `${done} done, ${skipped} skipped, ${failed} failed; the results are in ${results}`,
+  ]);
+}
+
+function report(output: Output, error: unknown, { file, line }: Pick<Command, "file" | "line">): void {
+  output.error(error, file, line);
+  process.exitCode = exitCode(error);
 }
 
 function exitCode(error: unknown): number {
@@ -69,7 +90,7 @@ async function main(): Promise<void> {
   process.stderr.on("error", endWithReader);
   cancelOn("SIGINT");
   cancelOn("SIGTERM");
-  const program = makeProgram({ perform: async (command) => void (await perform(command)), performBatch });
+  const program = makeProgram({ perform: async (command) => void (await perform(command)), performJobs });
   program.exitOverride();
   for (const command of program.commands) command.exitOverride();
   try {

@@ -45,6 +45,18 @@ export class Output {
     else for (const line of words) stdout.write(`${line}\n`);
   }
 
+  /** Words that a script has no use for. */
+  say(words: string): void {
+    if (!this.#json) stdout.write(`${words}\n`);
+  }
+
+  /** One of several jobs, before the result of all of them. */
+  job(row: object, words: string): void {
+    this.#clearBar();
+    if (this.#json) this.#line({ type: "job", ...row });
+    else stdout.write(`${words}\n`);
+  }
+
   /** One line that a problem matcher can read: `FILE:LINE:1: error: MESSAGE [CODE]` where a file is known. */
   error(error: unknown, file: string | undefined, lineNumber = 1): void {
     this.#clearBar();

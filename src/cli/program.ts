@@ -8,7 +8,7 @@ import type { Command as RunCommand } from "./command.ts";
 export interface Runner {
   perform(command: RunCommand): Promise<void>;
   /** @param shared the options of every job in the file, which a line may override */
-  performBatch(path: string, shared: Readonly<Record<string, unknown>>): Promise<void>;
+  performJobs(path: string, shared: Readonly<Record<string, unknown>>): Promise<void>;
 }
 
 /** The command line: names and defaults are what scripts rely on. */
@@ -116,16 +116,22 @@ function addImageOptions(command: Command): Command {
 }
 
 function addGenerate(program: Command, runner: Runner): void {
-  addImageOptions(program.command("generate").argument("<engine>", "an engine bundle").description("make images"))
+  addImageOptions(
+    program.command("generate").argument("[engine]", "an engine bundle; the lines of --jobs may name their own").description("make images"),
+  )
     .option("--batch <n>", "images at once (default: 1)", parseInteger)
     .option("--latents <file>", "initial unit-variance noise, tensor `latents`, float32 [B,C,h,w]")
     .option("--save-latents <file>", "write the final latents")
-    .option("--jobs <file.jsonl>", "many runs on one loaded engine: one object of these options (camelCase) a line")
-    .action((engine: string, { jobs, ...options }: Record<string, unknown> & { jobs?: string }) =>
-      jobs === undefined
-        ? runner.perform({ kind: "generate", options: { engine, ...options }, file: engine })
-        : runner.performBatch(resolve(jobs), { engine, ...options }),
-    );
+    .option(
+      "--jobs <file.jsonl>",
+      "many runs on one loaded engine: one object of these options (camelCase) a line; a .tensorrt.jsonl file goes on where its last run ended, by the results beside it, unless --overwrite",
+    )
+    .action((engine: string | undefined, { jobs, ...options }: Record<string, unknown> & { jobs?: string }) => {
+      const shared = { ...(engine !== undefined && { engine }), ...options };
+      return jobs === undefined
+        ? runner.perform({ kind: "generate", options: shared, file: engine })
+        : runner.performJobs(resolve(jobs), shared);
+    });
 }
 
 const AXIS = "steps, cfg, cfg-rescale, sampler, schedule, seed, strength, or lora:FILE for a LoRA's scale";

@@ -121,7 +121,8 @@ function doctorWords({ version, platform, findings }: JobResults["doctor"]): str
   return [`TensorRT Redux ${version} on ${platform}`, ...lines];
 }
 
-function milliseconds(value: number): string {
+/** A duration, in milliseconds or in seconds. */
+export function milliseconds(value: number): string {
   if (value >= 10_000) return `${(value / 1000).toFixed(1)} s`;
   return value >= 100 ? `${Math.round(value)} ms` : `${value.toFixed(1)} ms`;
 }

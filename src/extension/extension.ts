@@ -4,15 +4,16 @@ import { exportDelta, makeDelta } from "./commands/exportDelta.ts";
 import { exportEngine } from "./commands/exportEngine.ts";
 import { generateImage } from "./commands/generateImage.ts";
 import { doctor, inspect } from "./commands/reports.ts";
+import { runBatch } from "./commands/runBatch.ts";
 import type { Services } from "./commands/services.ts";
-import { registerCommands } from "./contributions.ts";
+import { registerCommands, TASK_TYPE } from "./contributions.ts";
 import { ModelFiles } from "./files.ts";
 import { JobRunner } from "./jobs.ts";
 import { createLog } from "./log.ts";
 import { ReportDocuments } from "./reports.ts";
 import { Stacks } from "./stack/stacks.ts";
 import { createStatusItem } from "./status.ts";
-import { registerTasks } from "./tasks/provider.ts";
+import { TaskProvider } from "./tasks/provider.ts";
 import { DeltasView } from "./views/deltas.ts";
 import { EnginesView } from "./views/engines.ts";
 import { WorkerHost } from "./worker/host.ts";
@@ -29,6 +30,7 @@ export function activate(context: vscode.ExtensionContext): void {
   const reports = new ReportDocuments();
   const stacks = new Stacks(worker, context.workspaceState, log);
   const services: Services = { files, jobs, log, reports, memory: context.workspaceState, stacks, worker };
+  const tasks = new TaskProvider(context.asAbsolutePath("dist/cli.js"), files);
   const host = worker;
   context.subscriptions.push(
     log,
@@ -39,13 +41,14 @@ export function activate(context: vscode.ExtensionContext): void {
     createStatusItem(worker),
     new EnginesView(files, worker, (engine, lora) => makeDelta(services, engine, lora)).register(),
     new DeltasView(files).register(),
-    registerTasks(context.asAbsolutePath("dist/cli.js"), files),
+    vscode.tasks.registerTaskProvider(TASK_TYPE, tasks),
     // A worker that was started restricted stays so: trust comes with a new one.
     vscode.workspace.onDidGrantWorkspaceTrust(() => void host.stop()),
     ...registerCommands({
       "tensorrt.exportEngine": exportEngine(services),
       "tensorrt.exportDelta": exportDelta(services),
       "tensorrt.generateImage": generateImage(services),
+      "tensorrt.runBatch": runBatch(services, tasks),
       "tensorrt.inspect": inspect(services),
       "tensorrt.doctor": doctor(services),
       "tensorrt.loadEngine": loadEngine(services),

@@ -104,6 +104,8 @@ test.each([
     { command: "generate", engine: "e", prompt: "", seed: "18446744073709551615", cfgRescale: 0 },
     ["generate", "--prompt=", "--seed=18446744073709551615", "--cfg-rescale=0", "--", "e"],
   ],
+  [{ command: "generate", jobs: "a.tensorrt.jsonl" }, ["generate", "--jobs=a.tensorrt.jsonl", "--"]],
+  [{ command: "grid", engine: "e", prompt: "p", x: "cfg=4,7" }, ["grid", "--prompt=p", "--x=cfg=4,7", "--", "e"]],
 ] as const)("a task's definition becomes the command line: %j", (definition, words) => {
   expect(toArguments({ type: "tensorrt", ...definition })).toEqual(words);
 });

@@ -64,9 +64,11 @@ export function toArguments(definition: TaskDefinition): string[] {
   for (const [option, value] of Object.entries(definition)) {
     if (!NOT_OPTIONS.has(option) && !positional.includes(option)) named.push(...optionArguments(option, value as Value | undefined));
   }
-  const places = positional.map((option) => {
+  const places = positional.flatMap((option) => {
     const value = definition[option];
-    if (typeof value === "string" && value !== "") return value;
+    if (typeof value === "string" && value !== "") return [value];
+    // The lines of a file of jobs may name their engines themselves.
+    if (definition.command === "generate" && definition["jobs"] !== undefined) return [];
     throw new Error(`The task "${definition.command}" needs "${option}", the path of a file or folder.`);
   });
   return [definition.command, ...named, "--", ...places];

@@ -12,8 +12,12 @@ function folderOf(scope: vscode.Task["scope"]): string | undefined {
   return vscode.workspace.workspaceFolders?.find(({ uri }) => uri.scheme === "file")?.uri.fsPath;
 }
 
-/** Runs of the command line as tasks: one for each checkpoint that was found, and whatever tasks.json describes. */
-class TaskProvider implements vscode.TaskProvider {
+/** Files of jobs that keep their results beside them. */
+const BATCH_FILES = "**/*.tensorrt.jsonl";
+const EXCLUDED = "**/{node_modules,.git}/**";
+
+/** Runs of the command line as tasks: one for each checkpoint and batch file that was found, and whatever tasks.json describes. */
+export class TaskProvider implements vscode.TaskProvider {
   readonly #script: string;
   readonly #files: ModelFiles;
 
@@ -23,7 +27,19 @@ class TaskProvider implements vscode.TaskProvider {
   }
 
   async provideTasks(): Promise<vscode.Task[]> {
-    await this.#files.ready();
+    const [batches] = await Promise.all([vscode.workspace.findFiles(BATCH_FILES, EXCLUDED), this.#files.ready()]);
+    return [...batches.flatMap((uri) => this.batch(uri) ?? []), ...this.#exports()];
+  }
+
+  /** The run of a batch file, where it lies in the workspace. */
+  batch(uri: vscode.Uri): vscode.Task | undefined {
+    const folder = vscode.workspace.getWorkspaceFolder(uri);
+    if (!folder) return undefined;
+    const definition: TaskDefinition = { type: TASK_TYPE, command: "generate", jobs: vscode.workspace.asRelativePath(uri, false) };
+    return this.#task(definition, folder, vscode.l10n.t("run {0}", basename(uri.fsPath)));
+  }
+
+  #exports(): vscode.Task[] {
     return this.#files.of("checkpoint").flatMap(({ uri }) => {
       const folder = vscode.workspace.getWorkspaceFolder(uri);
       if (!folder) return [];
@@ -49,8 +65,4 @@ class TaskProvider implements vscode.TaskProvider {
     task.group = vscode.TaskGroup.Build;
     return task;
   }
-}
-
-export function registerTasks(script: string, files: ModelFiles): vscode.Disposable {
-  return vscode.tasks.registerTaskProvider(TASK_TYPE, new TaskProvider(script, files));
 }

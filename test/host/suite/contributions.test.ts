@@ -19,7 +19,7 @@ interface Manifest {
 }
 
 /** Context keys of VS Code itself; the extension sets none. */
-const KNOWN_KEYS = ["isWorkspaceTrusted", "resourceExtname", "view", "viewItem", "workbenchState"];
+const KNOWN_KEYS = ["isWorkspaceTrusted", "resourceExtname", "resourceFilename", "view", "viewItem", "workbenchState"];
 /** Values of `viewItem`, as views/nodes.ts gives them. */
 const VIEW_ITEMS = ["engine", "engine.loaded", "component", "delta", "lora", "loraFolder"];
 

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import * as vscode from "vscode";
-import { inWorkspace } from "../harness/inside.ts";
+import { demoEngine, inWorkspace } from "../harness/inside.ts";
 import { listProcesses, until } from "../harness/processes.ts";
 import { test } from "../harness/runner.ts";
 
@@ -60,4 +61,36 @@ test("ending a task ends its process and leaves nothing behind", async () => {
     readdirSync(inWorkspace()).filter((name) => name.includes("never")),
     [],
   );
+});
+
+test("a batch file runs as a task; a run that was ended goes on where it was", async () => {
+  const { bundle } = await demoEngine();
+  const place = inWorkspace("batch");
+  mkdirSync(place);
+  const line = (name: string, steps: number): string =>
+    JSON.stringify({ engine: bundle, prompt: "red apple", seed: 1, steps, width: 64, height: 64, output: join(place, name) });
+  const file = join(place, "apples.tensorrt.jsonl");
+  writeFileSync(file, [line("a.png", 2), line("b.png", 2_000)].join("\n"));
+  const task = await until("the task", async () =>
+    (await vscode.tasks.fetchTasks()).find(({ name }) => name === "run apples.tensorrt.jsonl"),
+  );
+  const execution = await vscode.tasks.executeTask(task);
+  await until("the first picture", () => existsSync(join(place, "a.png")), 60_000);
+  execution.terminate();
+  await until("its end", () => vscode.tasks.taskExecutions.length === 0);
+  const drawn = statSync(join(place, "a.png")).mtimeMs;
+  assert.ok(!existsSync(join(place, "b.png")));
+
+  const text = readFileSync(file, "utf8").replace("2000", "3");
+  writeFileSync(file, text);
+  const ended = new Promise<number | undefined>((resolve) => {
+    const subscription = vscode.tasks.onDidEndTaskProcess(({ exitCode }) => {
+      subscription.dispose();
+      resolve(exitCode);
+    });
+  });
+  await vscode.commands.executeCommand("tensorrt.runBatch", vscode.Uri.file(file));
+  assert.equal(await ended, 0);
+  assert.ok(existsSync(join(place, "b.png")));
+  assert.equal(statSync(join(place, "a.png")).mtimeMs, drawn, "what was done is skipped");
 });
