@@ -1,4 +1,5 @@
 import { formatBytes } from "../formats/atomic-file.ts";
+import { describeSelfTest } from "../formats/self-test.ts";
 import type { JobKind, JobResults } from "../jobs/run.ts";
 import { basename } from "node:path";
 
@@ -19,10 +20,11 @@ export function inWords<Kind extends JobKind>(kind: Kind, result: JobResults[Kin
   return WORDS[kind](result);
 }
 
-function exportWords({ bundle, components }: JobResults["export"]): string[] {
+function exportWords({ bundle, components, selfTest = [] }: JobResults["export"]): string[] {
   return [
     `engine bundle: ${bundle}`,
     ...components.map(({ component, file, bytes }) => `  ${component.padEnd(15)} ${file} (${formatBytes(bytes)})`),
+    ...selfTest.map((each) => `  self-test of ${each.component}: ${describeSelfTest(each)}`),
   ];
 }
 

@@ -1,10 +1,12 @@
 import type { BundleComponent, EngineBundle } from "../formats/engine-bundle.ts";
 import type { Profile } from "../formats/engine-profile.ts";
 import type { WeightDtype } from "../formats/numbers.ts";
+import type { SelfTest } from "../formats/self-test.ts";
 import type { WeightArithmetic } from "../lora/merge.ts";
 import type { Component } from "../models/architecture.ts";
 import type { Checkpoint } from "../models/checkpoint.ts";
 import type { Engine } from "./engine.ts";
+import type { WeightPlace } from "./weight-files.ts";
 import type { WeightHasher } from "./weight-hashes.ts";
 
 export type BackendName = "onnxruntime" | "tensorrt" | "tensorrt-rtx";
@@ -44,9 +46,16 @@ export interface PlanOptions {
 export interface BuiltBundle {
   readonly components: BundleComponent[];
   readonly weightFiles: readonly { readonly file: string; readonly bytes: number }[];
+  /** Where each weight stands in them. */
+  readonly places: ReadonlyMap<string, WeightPlace>;
   readonly warnings: readonly string[];
   /** Of the GPU that the plans are for, "9.0"; absent where they run on any. */
   readonly computeCapability?: string;
+}
+
+/** A bundle that was just built, and what of. */
+export interface SelfTestRequest extends Pick<BuildRequest, "checkpoint" | "folder" | "signal" | "onProgress"> {
+  readonly built: BuiltBundle;
 }
 
 export interface LoadRequest {
@@ -65,5 +74,7 @@ export interface Backend {
   readonly name: BackendName;
   version(): string;
   build(request: BuildRequest): Promise<BuiltBundle>;
+  /** Runs what was built and compares it with ONNX Runtime, which itself has nothing to be compared with. Throws where it is wrong. */
+  readonly selfTest?: (request: SelfTestRequest) => Promise<SelfTest[]>;
   load(request: LoadRequest): Promise<Engine>;
 }

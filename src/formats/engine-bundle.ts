@@ -5,6 +5,7 @@ import { writeFileAtomically } from "./atomic-file.ts";
 import { DTYPE_BITS, type Dtype } from "./dtype.ts";
 import { profileSchema } from "./engine-profile.ts";
 import { UserError } from "./errors.ts";
+import { selfTestSchema } from "./self-test.ts";
 import { readJsonFile } from "./json-file.ts";
 
 /** Raised when a reader of the older one could no longer use the bundle. */
@@ -75,8 +76,8 @@ const engineBundleSchema = z
     /** The safetensors files (hard links of the checkpoint's, or converted) that the graphs' external data points into. */
     weightFiles: z.array(z.strictObject({ file: fileName, bytes: byteCount })),
     checkpoint: z.strictObject({ name: z.string().min(1), bytes: byteCount, fingerprint: z.string().regex(/^[0-9a-f]{64}$/) }),
-    /** What running each component once after the export gave. */
-    selfTest: z.strictObject({ passed: z.boolean(), message: z.string() }).optional(),
+    /** Of each component; absent where the backend has nothing to be compared with. */
+    selfTest: z.array(selfTestSchema).optional(),
   })
   .superRefine(({ components, weightFiles }, context) => {
     const bytesOf = new Map(weightFiles.map(({ file, bytes }) => [file, bytes]));

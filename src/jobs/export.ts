@@ -43,6 +43,10 @@ export async function exportEngine(options: ExportOptions, context: JobContext, 
     folder,
     async (temporary) => {
       const stages = new Map<string, ReturnType<typeof stageProgress>>();
+      const onProgress = (stage: string, fraction: number) => {
+        if (!stages.has(stage)) stages.set(stage, stageProgress(context, stage));
+        stages.get(stage)!(fraction, 1);
+      };
       const built = await backend.build({
         checkpoint,
         components,
@@ -52,11 +56,9 @@ export async function exportEngine(options: ExportOptions, context: JobContext, 
         hasher,
         plan: planOptions(options),
         signal,
-        onProgress: (stage, fraction) => {
-          if (!stages.has(stage)) stages.set(stage, stageProgress(context, stage));
-          stages.get(stage)!(fraction, 1);
-        },
+        onProgress,
       });
+      const selfTest = await backend.selfTest?.({ checkpoint, folder: temporary, built, signal, onProgress });
       const described: EngineBundle = {
         formatVersion: ENGINE_BUNDLE_VERSION,
         name,
@@ -72,6 +74,7 @@ export async function exportEngine(options: ExportOptions, context: JobContext, 
           bytes: await totalBytes(checkpoint.files),
           fingerprint: await fingerprintOfFiles(checkpoint.files),
         },
+        ...(selfTest && { selfTest }),
       };
       await writeEngineBundle(temporary, described);
       return { described, warnings: [...built.warnings, ...ignoredWarnings(options, backend.name)] };
@@ -86,6 +89,7 @@ export async function exportEngine(options: ExportOptions, context: JobContext, 
       file: (engine ?? onnx)!,
       bytes,
     })),
+    ...(bundle.described.selfTest && { selfTest: bundle.described.selfTest }),
     warnings: bundle.warnings,
   };
 }

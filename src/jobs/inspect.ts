@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { DTYPE_BITS, isDtype } from "../formats/dtype.ts";
 import { readEngineBundle } from "../formats/engine-bundle.ts";
 import { SafetensorsFile } from "../formats/safetensors.ts";
+import { describeSelfTest } from "../formats/self-test.ts";
 import { elementCount } from "../formats/tensor.ts";
 import type { JobContext } from "./context.ts";
 import { describeFile } from "./describe.ts";
@@ -51,6 +52,7 @@ async function inspectBundle(folder: string, summary: FileSummary): Promise<Insp
     checkpoint: bundle.checkpoint.name,
     fingerprint: bundle.checkpoint.fingerprint,
     ...Object.fromEntries(bundle.components.map((each) => [each.component, (each.engine ?? each.onnx)!])),
+    ...Object.fromEntries((bundle.selfTest ?? []).map((each) => [`self-test of ${each.component}`, describeSelfTest(each)])),
   };
   return { ...result, metadata: { ...metadata, ...result.metadata } };
 }

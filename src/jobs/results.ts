@@ -1,3 +1,4 @@
+import type { SelfTest } from "../formats/self-test.ts";
 import type { EngineMemory } from "../engines/engine.ts";
 import type { GenerationParameters } from "../formats/parameters.ts";
 import type { Architecture, Component } from "../models/architecture.ts";
@@ -7,6 +8,8 @@ export interface ExportResult {
   /** Path of the bundle's folder. */
   readonly bundle: string;
   readonly components: readonly { readonly component: Component; readonly file: string; readonly bytes: number }[];
+  /** What each component gave when it was run after the build; absent on ONNX Runtime, which the others are compared with. */
+  readonly selfTest?: readonly SelfTest[];
   readonly warnings: readonly string[];
 }
 

@@ -45,7 +45,7 @@ const bundle: EngineBundle = {
   ],
   weightFiles: [{ file: "parts/model.safetensors", bytes: 20 }],
   checkpoint: { name: "tiny.safetensors", bytes: 20, fingerprint: "0".repeat(64) },
-  selfTest: { passed: true, message: "" },
+  selfTest: [{ component: "unet", outcome: "passed", cosine: 0.99999, refit: true }],
 };
 
 /** A folder with the bundle's files, `engine.json` as given. */

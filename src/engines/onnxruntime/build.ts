@@ -47,7 +47,8 @@ export async function buildForOnnxRuntime(request: BuildRequest): Promise<BuiltB
     const { size } = await stat(join(request.folder, files.onnx));
     built.push(describe(component, graph, weightFiles, size, request));
   }
-  return { components: built, weightFiles: weightFiles.files, warnings: [...unusedWarnings(graphs), ...nonFiniteWarnings(hashes)] };
+  const { files: stored, places } = weightFiles;
+  return { components: built, weightFiles: stored, places, warnings: [...unusedWarnings(graphs), ...nonFiniteWarnings(hashes)] };
 }
 
 async function placeWeights(weights: readonly Weight[], { precision, folder, signal, onProgress }: BuildRequest): Promise<WeightFiles> {

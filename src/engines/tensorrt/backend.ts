@@ -1,12 +1,11 @@
-import { join } from "node:path";
-import type { BundleComponent } from "../../formats/engine-bundle.ts";
 import { throwIfCancelled, UserError } from "../../formats/errors.ts";
 import type { Backend, LoadRequest } from "../backend.ts";
 import { buildForTensorRt } from "./build.ts";
 import { capabilityText, findGpu, requireGpu, RTX_CAPABILITIES } from "./gpu.ts";
 import { findTensorRt, requireTensorRt, type FoundLibrary, type TensorRtName } from "./library-search.ts";
-import { settle, type BasePlacement, type NativeGpu, type NativeNetwork } from "./native.ts";
-import { nativeWeights } from "./stack-changes.ts";
+import { loadNetwork } from "./load-network.ts";
+import type { NativeGpu } from "./native.ts";
+import { selfTestBundle } from "./self-test.ts";
 import { TensorRtEngine } from "./tensorrt-engine.ts";
 import { TensorRtNetwork } from "./tensorrt-network.ts";
 
@@ -22,6 +21,7 @@ function makeBackend(name: TensorRtName): Backend {
     name,
     version: () => requireTensorRt(name).information.version,
     build: (request) => buildForTensorRt(name, request),
+    selfTest: (request) => selfTestBundle(name, request),
     load: (request) => load(name, request),
   };
 }
@@ -47,8 +47,10 @@ async function load(name: TensorRtName, request: LoadRequest): Promise<TensorRtE
       if (!described?.engine) {
         throw new UserError("bundle.invalid", `${request.folder} has no ${component}. Export the checkpoint again with that component.`);
       }
-      const open = () => loadNetwork(library, described, request);
-      networks.push(new TensorRtNetwork(component, described.refittable, await open(), open));
+      const native = await loadNetwork(library, described, request);
+      // Loading again is no part of the job that loads now, so that its cancellation is none of it.
+      const reload = () => loadNetwork(library, described, { ...request, signal: undefined });
+      networks.push(new TensorRtNetwork(component, described.refittable, native, reload));
     }
   } catch (error) {
     for (const network of networks) await network.close();
@@ -74,18 +76,4 @@ function checkMatch({ folder, bundle }: LoadRequest, { information }: Library, g
       `${folder} was built for compute capability ${bundle.computeCapability}; ${gpu.name} has ${here}. ${advice}`,
     );
   }
-}
-
-async function loadNetwork({ addon, folder }: Library, described: BundleComponent, request: LoadRequest): Promise<NativeNetwork> {
-  const weights = nativeWeights(request.folder, described.refittable);
-  const placement = choosePlacement(addon.gpu(), described, request.basePlacement ?? "auto");
-  const task = addon.load({ library: folder, plan: join(request.folder, described.engine!), weights, basePlacement: placement });
-  return settle(task, request.signal);
-}
-
-/** Beside the plan, a change of all weights at once needs room for them, so the base stays on the GPU where twice its size is free. */
-function choosePlacement({ freeBytes }: NativeGpu, { bytes, refittable }: BundleComponent, wanted: "auto" | BasePlacement): BasePlacement {
-  if (wanted !== "auto") return wanted;
-  const base = refittable.reduce((sum, { length }) => sum + length, 0);
-  return freeBytes > bytes * 1.3 + 2 * base ? "gpu" : "host";
 }

@@ -33,7 +33,7 @@ export function checkBuildMemory(component: string, bytes: number, gpu: NativeGp
 }
 
 /** Bytes that can still be had, files that are only cached included where the system tells. */
-function availableMemory(): number {
+export function availableMemory(): number {
   const { availableMemory: available } = process as { readonly availableMemory?: () => number };
   return available?.call(process) ?? freemem();
 }

@@ -64,6 +64,7 @@ export async function buildForTensorRt(name: TensorRtName, request: BuildRequest
   return {
     components: built,
     weightFiles: weightFiles.files,
+    places: weightFiles.places,
     warnings: [...target.warnings, ...nonFiniteWarnings(hashes)],
     ...(target.gpu && target.capabilities.length === 0 && { computeCapability: capabilityText(target.gpu.computeCapability) }),
   };
