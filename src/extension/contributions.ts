@@ -1,6 +1,7 @@
 import type { Disposable, Uri } from "vscode";
 import * as vscode from "vscode";
-import type { Jobs, LoadedEngine } from "../worker/protocol.ts";
+import type { AppliedStack, Jobs, LoadedEngine } from "../worker/protocol.ts";
+import type { EntryChange, Stack } from "./stack/entries.ts";
 import type { FileNode } from "./views/nodes.ts";
 
 /*
@@ -23,6 +24,23 @@ export type GenerateArguments = Omit<WithUris<Jobs["generate"]["options"], "engi
 };
 export type InspectArguments = WithUris<Jobs["inspect"]["options"], "file">;
 
+/** Whose stack: that of the engine which the stack view shows unless told. */
+export interface StackArguments {
+  readonly engine?: string | Uri;
+}
+
+/** The stack as it is after a command; `applied` where its engine is loaded. */
+export interface StackResult {
+  readonly engine: string;
+  readonly stack: Stack;
+  readonly applied?: AppliedStack;
+}
+
+export type EntryArguments = StackArguments & { readonly file: string | Uri };
+
+/** What a menu gives besides the row or file it was opened on: all that are selected. */
+export type Selected = readonly (Uri | FileNode)[] | undefined;
+
 /** What each command takes and gives. */
 export interface Commands {
   "tensorrt.exportEngine": (argument?: Selection | ExportArguments) => Promise<Jobs["export"]["result"] | undefined>;
@@ -33,6 +51,18 @@ export interface Commands {
   "tensorrt.doctor": () => Promise<Jobs["doctor"]["result"] | undefined>;
   "tensorrt.loadEngine": (argument?: Selection | { readonly engine: string | Uri }) => Promise<LoadedEngine | undefined>;
   "tensorrt.unloadEngine": (argument?: Selection | { readonly engine: string | Uri }) => Promise<void>;
+  "tensorrt.rebuildEngine": (argument?: Selection) => Promise<Jobs["export"]["result"] | undefined>;
+  "tensorrt.addToStack": (argument?: Selection | (EntryArguments & EntryChange), selected?: Selected) => Promise<StackResult | undefined>;
+  "tensorrt.removeFromStack": (argument?: Selection | EntryArguments, selected?: Selected) => Promise<StackResult | undefined>;
+  "tensorrt.setScale": (
+    argument?: Selection | (EntryArguments & EntryChange & { readonly scale: number }) | { readonly step: number },
+    selected?: Selected,
+  ) => Promise<StackResult | undefined>;
+  "tensorrt.moveInStack": (argument: { readonly by: -1 | 1 }) => Promise<StackResult | undefined>;
+  "tensorrt.clearStack": (argument?: Selection | StackArguments) => Promise<StackResult | undefined>;
+  "tensorrt.chooseEngine": (argument?: Selection | StackArguments) => Promise<void>;
+  "tensorrt.reveal": (argument?: Selection) => Promise<void>;
+  "tensorrt.delete": (argument?: Selection) => Promise<void>;
   "tensorrt.refresh": () => Promise<void>;
   "tensorrt.restartWorker": () => Promise<void>;
   "tensorrt.showLog": () => Promise<void>;
@@ -73,10 +103,21 @@ export function setting<K extends keyof Settings>(name: K): Settings[K] {
   return value;
 }
 
-export const VIEWS = { engines: "tensorrt.engines", deltas: "tensorrt.deltas" } as const;
+export const VIEWS = { engines: "tensorrt.engines", deltas: "tensorrt.deltas", stack: "tensorrt.stack" } as const;
 
 /** `viewItem` of each kind of row, as `when` clauses name it. */
-export type ViewItem = "engine" | "engine.loaded" | "component" | "delta" | "lora" | "loraFolder";
+export type ViewItem = "engine" | "engine.loaded" | "engine.unusable" | "component" | "delta" | "lora" | "folder" | "stackEntry";
+
+/** What `when` clauses ask about, besides VS Code's own keys. */
+export interface ContextKeys {
+  readonly "tensorrt.engineLoaded": boolean;
+  readonly "tensorrt.severalEnginesLoaded": boolean;
+  readonly "tensorrt.stackInUse": boolean;
+}
+
+export function setContext<K extends keyof ContextKeys>(key: K, value: ContextKeys[K]): void {
+  void vscode.commands.executeCommand("setContext", key, value);
+}
 
 /** Scheme of the read-only text documents of inspect and doctor. */
 export const REPORT_SCHEME = "tensorrt-report";

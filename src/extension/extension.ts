@@ -1,21 +1,27 @@
 import * as vscode from "vscode";
 import { loadEngine, unloadEngine } from "./commands/engines.ts";
+import { selectedPaths } from "./commands/arguments.ts";
 import { exportDelta, makeDelta } from "./commands/exportDelta.ts";
 import { exportEngine } from "./commands/exportEngine.ts";
 import { generateImage } from "./commands/generateImage.ts";
+import { deleteFile, rebuildEngine, reveal } from "./commands/manage.ts";
 import { doctor, inspect } from "./commands/reports.ts";
 import { runBatch } from "./commands/runBatch.ts";
 import type { Services } from "./commands/services.ts";
+import { addToStack, chooseEngine, clearStack, moveInStack, removeFromStack, setScale } from "./commands/stack.ts";
 import { registerCommands, TASK_TYPE } from "./contributions.ts";
 import { ModelFiles } from "./files.ts";
+import { SummaryStore } from "./files/summaries.ts";
 import { JobRunner } from "./jobs.ts";
 import { createLog } from "./log.ts";
 import { ReportDocuments } from "./reports.ts";
+import { trackStacks } from "./stack/context.ts";
 import { Stacks } from "./stack/stacks.ts";
 import { createStatusItem } from "./status.ts";
 import { TaskProvider } from "./tasks/provider.ts";
 import { DeltasView } from "./views/deltas.ts";
 import { EnginesView } from "./views/engines.ts";
+import { StackView } from "./views/stack.ts";
 import { WorkerHost } from "./worker/host.ts";
 
 let worker: WorkerHost | undefined;
@@ -25,11 +31,23 @@ export function activate(context: vscode.ExtensionContext): void {
   const start = performance.now();
   const log = createLog();
   worker = new WorkerHost(context.asAbsolutePath("dist/worker.js"), log);
-  const files = new ModelFiles(worker, log);
+  const { version } = context.extension.packageJSON as { readonly version: string };
+  const files = new ModelFiles(worker, new SummaryStore(context.storageUri?.fsPath, version), log);
   const jobs = new JobRunner(worker, log);
   const reports = new ReportDocuments();
   const stacks = new Stacks(worker, context.workspaceState, log);
-  const services: Services = { files, jobs, log, reports, memory: context.workspaceState, stacks, worker };
+  const stackView = new StackView(stacks, (change) => jobs.interactively(change));
+  const services: Services = {
+    files,
+    jobs,
+    log,
+    reports,
+    memory: context.workspaceState,
+    stacks,
+    selectedEntries: (argument, selected) =>
+      argument ? selectedPaths(argument, selected) : stackView.selection.map(({ uri }) => uri.fsPath),
+    worker,
+  };
   const tasks = new TaskProvider(context.asAbsolutePath("dist/cli.js"), files);
   const host = worker;
   context.subscriptions.push(
@@ -39,9 +57,11 @@ export function activate(context: vscode.ExtensionContext): void {
     stacks,
     reports.register(),
     createStatusItem(worker),
-    new EnginesView(files, worker, (engine, lora) => makeDelta(services, engine, lora)).register(),
+    new EnginesView({ files, worker, stacks, makeDelta: (engine, lora) => makeDelta(services, engine, lora) }).register(),
     new DeltasView(files).register(),
     vscode.tasks.registerTaskProvider(TASK_TYPE, tasks),
+    stackView.register(),
+    trackStacks(stacks),
     // A worker that was started restricted stays so: trust comes with a new one.
     vscode.workspace.onDidGrantWorkspaceTrust(() => void host.stop()),
     ...registerCommands({
@@ -53,6 +73,15 @@ export function activate(context: vscode.ExtensionContext): void {
       "tensorrt.doctor": doctor(services),
       "tensorrt.loadEngine": loadEngine(services),
       "tensorrt.unloadEngine": unloadEngine(services),
+      "tensorrt.rebuildEngine": rebuildEngine(services),
+      "tensorrt.addToStack": addToStack(services),
+      "tensorrt.removeFromStack": removeFromStack(services),
+      "tensorrt.setScale": setScale(services),
+      "tensorrt.moveInStack": moveInStack(services),
+      "tensorrt.clearStack": clearStack(services),
+      "tensorrt.chooseEngine": chooseEngine(services),
+      "tensorrt.reveal": reveal(),
+      "tensorrt.delete": deleteFile(services),
       "tensorrt.refresh": () => files.refresh(),
       "tensorrt.restartWorker": () => host.restart(),
       "tensorrt.showLog": () => Promise.resolve(log.show()),

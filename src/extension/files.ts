@@ -1,77 +1,63 @@
-import { stat } from "node:fs/promises";
-import { basename, dirname, extname, isAbsolute, join, relative } from "node:path";
+import { isAbsolute, relative } from "node:path";
 import * as vscode from "vscode";
 import type { FileSummary } from "../worker/protocol.ts";
 import { setting } from "./contributions.ts";
+import { FILE_EXTENSIONS, FOLDER_MARKS, type FileForm, type FoundFile, scanFolders } from "./files/scan.ts";
+import type { SummaryStore } from "./files/summaries.ts";
 import type { WorkerHost } from "./worker/host.ts";
 
-/** A model file, engine bundle or diffusers folder that was found, and what its header says. */
+/** What a file's header says; of one that was not looked into yet, nothing but its path. */
+export type Summary = Omit<FileSummary, "kind"> & { readonly kind: FileSummary["kind"] | "undescribed" };
+
+/** A model file, engine bundle or diffusers folder that was found. */
 export interface ModelFile {
   readonly uri: vscode.Uri;
+  readonly form: FileForm;
   readonly bytes: number;
   readonly modified: number;
-  readonly summary: FileSummary;
+  readonly summary: Summary;
 }
 
-/** Bundles and diffusers folders are known by these files inside them. */
-const FOLDER_MARKS = ["engine.json", "model_index.json"] as const;
-const PATTERN = `**/{${FOLDER_MARKS.join(",")},*.safetensors,*.trt_lora}`;
-const EXCLUDED = "**/{node_modules,.git}/**";
+const PATTERN = `**/{${Object.keys(FOLDER_MARKS).join(",")},*{${Object.keys(FILE_EXTENSIONS).join(",")}}}`;
 /** Changes come in bursts (a build writes many files): one scan after they end. */
 const QUIET_MILLISECONDS = 300;
-const STAT_AT_ONCE = 32;
-/** While thousands of files are described, views are drawn again this often at most. */
-const REDRAW_MILLISECONDS = 500;
-
-interface State {
-  readonly bytes: number;
-  readonly modified: number;
-}
-
-/** Size and date; a folder's are those of the file that marks it. */
-async function stateOf(path: string): Promise<State | undefined> {
-  const isFile = /\.(safetensors|trt_lora)$/.test(path);
-  for (const place of isFile ? [path] : FOLDER_MARKS.map((mark) => join(path, mark))) {
-    const state = await stat(place).catch(() => undefined);
-    if (state) return { bytes: state.size, modified: state.mtimeMs };
-  }
-  return undefined;
-}
+/** As many LoRAs and checkpoints are looked into unasked; the rest of a large collection waits until a row or a command wants it. */
+const DESCRIBED_UNASKED = 500;
+/** Asked for at once, so that a file that a view wants meanwhile waits for no more than these. */
+const BATCH = 64;
 
 function isInside(folder: string, path: string): boolean {
   const way = relative(folder, path);
   return way !== "" && !way.startsWith("..") && !isAbsolute(way);
 }
 
-/** What the found paths stand for: a marked folder stands for all that lies in it. */
-export function modelPaths(found: readonly string[]): string[] {
-  const marks: readonly string[] = FOLDER_MARKS;
-  const folders = new Set(found.filter((path) => marks.includes(basename(path))).map((path) => dirname(path)));
-  const inFolder = (path: string): boolean => {
-    for (let folder = dirname(path); folder !== dirname(folder); folder = dirname(folder)) if (folders.has(folder)) return true;
-    return false;
-  };
-  const files = found.filter((path) => !marks.includes(basename(path)) && !(extname(path) === ".safetensors" && inFolder(path)));
-  return [...new Set([...folders, ...files])].toSorted();
+function undescribed({ path, form, bytes, modified }: FoundFile): ModelFile {
+  return { uri: vscode.Uri.file(path), form, bytes, modified, summary: { path, kind: "undescribed" } };
 }
 
 /**
- * The model files of the workspace and of the folders named in settings. Only headers are read, in the worker, and each file's
- * once as long as its size and date stay the same.
+ * The model files of the workspace and of the folders named in settings. Listing them opens none; what they are is read from
+ * their headers in the worker, those first that are wanted first, and kept for as long as size and date stay the same.
  */
 export class ModelFiles implements vscode.Disposable {
   readonly #worker: WorkerHost;
+  readonly #summaries: SummaryStore;
   readonly #log: vscode.LogOutputChannel;
-  readonly #changed = new vscode.EventEmitter<void>();
+  readonly #changed = new vscode.EventEmitter<readonly ModelFile[] | undefined>();
+  /** Told the files that were described since; undefined where the list itself is another. */
   readonly onDidChange = this.#changed.event;
   readonly #subscriptions: vscode.Disposable[] = [this.#changed];
   #watchers: vscode.Disposable[] = [];
   #files = new Map<string, ModelFile>();
   #scan: Promise<void> | undefined;
+  /** Paths to look into, in this order; a set, so that one is not asked for twice. */
+  #wanted = new Set<string>();
+  #describing: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(worker: WorkerHost, log: vscode.LogOutputChannel) {
+  constructor(worker: WorkerHost, summaries: SummaryStore, log: vscode.LogOutputChannel) {
     this.#worker = worker;
+    this.#summaries = summaries;
     this.#log = log;
     this.#subscriptions.push(
       vscode.workspace.onDidChangeWorkspaceFolders(() => this.#reset()),
@@ -81,12 +67,13 @@ export class ModelFiles implements vscode.Disposable {
     );
   }
 
-  /** Every file found so far, by path. */
+  /** Every file found so far. */
   get all(): readonly ModelFile[] {
     return [...this.#files.values()];
   }
 
-  of(...kinds: readonly FileSummary["kind"][]): readonly ModelFile[] {
+  /** The files that are known to be of these kinds. */
+  of(...kinds: readonly Summary["kind"][]): readonly ModelFile[] {
     return this.all.filter(({ summary }) => kinds.includes(summary.kind));
   }
 
@@ -94,34 +81,55 @@ export class ModelFiles implements vscode.Disposable {
     return this.#files.get(path);
   }
 
-  /** Resolves once the first scan has ended; starts it, and the watching, where neither was. */
-  ready(): Promise<void> {
+  /** Resolves once the files' names and sizes are known; starts the first scan, and the watching, where neither was. */
+  listed(): Promise<void> {
     if (this.#watchers.length === 0) this.#watch();
     return (this.#scan ??= this.#scanOnce());
   }
 
-  /** Resolves once a file of these kinds is known, or the first scan has ended without one. */
-  async someOf(...kinds: readonly FileSummary["kind"][]): Promise<void> {
-    let subscription: vscode.Disposable | undefined;
-    const found = new Promise<void>((resolve) => {
-      const look = (): void => void (this.of(...kinds).length > 0 && resolve());
-      subscription = this.onDidChange(look);
-      look();
-    });
-    await Promise.race([this.ready(), found]);
-    subscription?.dispose();
+  /** Resolves once every file, or every one of these forms, has been described. */
+  async ready(...forms: readonly FileForm[]): Promise<void> {
+    await this.listed();
+    const paths = [...this.#files].filter(([, { form }]) => forms.length === 0 || forms.includes(form)).map(([path]) => path);
+    this.describe(paths);
+    const isMissing = (): boolean => paths.some((path) => this.#files.get(path)?.summary.kind === "undescribed");
+    while (this.#describing && isMissing()) await Promise.race([this.#describing, this.#nextChange()]);
+  }
+
+  /** Has these files described before others that wait. */
+  describe(paths: Iterable<string>): void {
+    this.#want([...paths].filter((path) => this.#files.get(path)?.summary.kind === "undescribed"));
   }
 
   /** Looks again at everything. */
   async refresh(): Promise<void> {
     await this.#scan;
     this.#scan = undefined;
-    await this.ready();
+    await this.listed();
   }
 
   dispose(): void {
     clearTimeout(this.#timer);
     for (const disposable of [...this.#watchers, ...this.#subscriptions]) disposable.dispose();
+  }
+
+  #nextChange(): Promise<void> {
+    return new Promise((resolve) => {
+      const subscription = this.onDidChange(() => {
+        subscription.dispose();
+        resolve();
+      });
+    });
+  }
+
+  #want(paths: readonly string[]): void {
+    this.#wanted = new Set([...paths, ...this.#wanted]);
+    if (this.#wanted.size === 0) return;
+    this.#describing ??= this.#describeWanted().finally(() => {
+      this.#describing = undefined;
+      // Wanted while the last ones were being written down.
+      this.#want([]);
+    });
   }
 
   #bases(): (vscode.Uri | vscode.WorkspaceFolder)[] {
@@ -150,48 +158,56 @@ export class ModelFiles implements vscode.Disposable {
   }
 
   async #scanOnce(): Promise<void> {
-    const found: string[] = [];
-    for (const base of this.#bases()) {
-      const uris = await vscode.workspace.findFiles(new vscode.RelativePattern(base, PATTERN), EXCLUDED);
-      for (const uri of uris) found.push(uri.fsPath);
-    }
+    const start = performance.now();
+    const found = await scanFolders(this.#bases().map((base) => ("uri" in base ? base.uri : base).fsPath));
     const files = new Map<string, ModelFile>();
-    const unread = new Map<string, State>();
-    const paths = modelPaths(found);
-    for (let start = 0; start < paths.length; start += STAT_AT_ONCE) {
-      await Promise.all(
-        paths.slice(start, start + STAT_AT_ONCE).map(async (path) => {
-          const state = await stateOf(path);
-          if (!state) return;
-          const before = this.#files.get(path);
-          if (before) files.set(path, before);
-          if (before?.bytes !== state.bytes || before.modified !== state.modified) unread.set(path, state);
-        }),
-      );
+    for (const each of found) {
+      const before = this.#files.get(each.path);
+      const isSame = before?.bytes === each.bytes && before.modified === each.modified && before.form === each.form;
+      const known = isSame || (before && each.form === "bundle") ? before.summary : await this.#summaries.get(each);
+      files.set(each.path, known ? { ...undescribed(each), summary: known } : undescribed(each));
     }
     this.#files = files;
-    this.#changed.fire();
-    await this.#describe(unread);
+    this.#log.debug(`Listed ${files.size} model files in ${Math.round(performance.now() - start)} ms.`);
+    this.#changed.fire(undefined);
+    this.describe(this.#unasked());
+    // What a bundle is depends on its other files as well, so each scan looks into it again.
+    this.#want(found.filter(({ form }) => form === "bundle").map(({ path }) => path));
   }
 
-  async #describe(unread: ReadonlyMap<string, State>): Promise<void> {
-    // Bundles and deltas first: they are few, and what people look for.
-    const paths = [...unread.keys()].toSorted((a, b) => Number(extname(a) === ".safetensors") - Number(extname(b) === ".safetensors"));
-    let told = 0;
+  /** What is looked into unasked: engines and deltas, which are few, and of the rest no more than a small collection has. */
+  #unasked(): string[] {
+    const isFirst = ({ form }: ModelFile): boolean => form !== "safetensors";
+    const paths = ([...this.#files] as [string, ModelFile][]).toSorted(([, a], [, b]) => Number(isFirst(b)) - Number(isFirst(a)));
+    return paths.slice(0, DESCRIBED_UNASKED).map(([path]) => path);
+  }
+
+  async #describeWanted(): Promise<void> {
     try {
-      for await (const summaries of this.#worker.describe(paths)) {
-        for (const summary of summaries) {
-          const state = unread.get(summary.path);
-          if (state) this.#files.set(summary.path, { uri: vscode.Uri.file(summary.path), ...state, summary });
-        }
-        if (Date.now() - told < REDRAW_MILLISECONDS) continue;
-        told = Date.now();
-        this.#changed.fire();
+      while (this.#wanted.size > 0) {
+        const batch = [...this.#wanted].slice(0, BATCH);
+        await this.#describeBatch(batch);
+        for (const path of batch) this.#wanted.delete(path);
       }
+      await this.#summaries.save(new Set(this.#files.keys()));
     } catch (error) {
       // What is not described is asked for again by the next scan.
-      this.#log.warn(`Looking for model files stopped early: ${error instanceof Error ? error.message : String(error)}`);
+      this.#wanted.clear();
+      this.#log.warn(`Looking into model files stopped early: ${error instanceof Error ? error.message : String(error)}`);
     }
-    this.#changed.fire();
+  }
+
+  async #describeBatch(paths: readonly string[]): Promise<void> {
+    const described: ModelFile[] = [];
+    for (const summary of await this.#worker.describe(paths)) {
+      const file = this.#files.get(summary.path);
+      // Gone meanwhile.
+      if (!file) continue;
+      const changed = { ...file, summary };
+      this.#files.set(summary.path, changed);
+      described.push(changed);
+      await this.#summaries.set({ ...changed, path: summary.path }, summary);
+    }
+    this.#changed.fire(described);
   }
 }

@@ -1,5 +1,5 @@
 import type { Jobs } from "../worker/protocol.ts";
-import { formatBytes } from "./views/nodes.ts";
+import { formatBytes } from "./views/texts.ts";
 
 type Row = readonly string[];
 

@@ -30,7 +30,7 @@ async function describe(path: string): Promise<FileSummary> {
   await file.close();
   const kind = recognise(file.tensors.keys(), file.metadata)?.kind;
   if (kind === "delta") return describeDelta(path);
-  if (kind === "lora") return describeLora(path);
+  if (kind === "lora") return describeLora(path, file);
   return describeCheckpoint(path);
 }
 
@@ -46,11 +46,18 @@ async function describeBundle(path: string): Promise<FileSummary> {
     ...named(architecture),
     precision: bundle.precision,
     backend: bundle.backend.name,
-    components: bundle.components.map(({ component, engine, onnx, bytes }) => ({
+    backendVersion: bundle.backend.version,
+    ...(bundle.computeCapability !== undefined && { computeCapability: bundle.computeCapability }),
+    components: bundle.components.map(({ component, engine, onnx, bytes, profile, refittable }) => ({
       component: component as Component,
       file: (engine ?? onnx)!,
       bytes,
+      profile,
+      refittable: refittable.length,
     })),
+    // Hard links of a checkpoint that lies elsewhere take no room of their own, but this is what is read.
+    bundleBytes: [...bundle.components, ...bundle.weightFiles].reduce((sum, { bytes }) => sum + bytes, 0),
+    checkpoint: bundle.checkpoint.name,
     fingerprint: bundle.checkpoint.fingerprint,
   };
 }
@@ -63,7 +70,7 @@ async function describeCheckpoint(path: string): Promise<FileSummary> {
 async function describeDelta(path: string): Promise<FileSummary> {
   const delta = await DeltaFile.open(path);
   await delta.close();
-  const { architecture = "", baseFingerprint } = delta.metadata;
+  const { architecture = "", baseFingerprint, loraStrength, loraFile } = delta.metadata;
   const ranks = [...delta.changes.values()].flatMap((change) => (change.kind === "lowRank" ? [change.rank] : []));
   return {
     path,
@@ -72,19 +79,20 @@ async function describeDelta(path: string): Promise<FileSummary> {
     ...(isArchitecture(architecture) && named(architecture)),
     ...(ranks.length > 0 && { rank: Math.max(...ranks) }),
     ...(baseFingerprint !== undefined && { fingerprint: baseFingerprint }),
+    ...(loraStrength !== undefined && { strength: loraStrength }),
+    ...(loraFile !== undefined && { loraFile }),
   };
 }
 
-async function describeLora(path: string): Promise<FileSummary> {
-  const lora = await LoraFile.open(path);
-  await lora.close();
-  const trained = detectLoraArchitecture(lora.updates);
+function describeLora(path: string, file: SafetensorsFile): FileSummary {
+  const updates = LoraFile.outline(file);
+  const trained = detectLoraArchitecture(updates);
   // Kinds like OFT have no rank.
-  const rank = lora.updates.reduce((largest, update) => Math.max(largest, update.rank), 0);
+  const rank = updates.reduce((largest, update) => Math.max(largest, update.rank), 0);
   return {
     path,
     kind: "lora",
-    layers: lora.updates.length,
+    layers: updates.length,
     ...(rank > 0 && { rank }),
     ...(trained?.architecture ? named(trained.architecture) : trained && { architectureLabel: trained.label }),
   };

@@ -1,6 +1,7 @@
 import type { SelfTest } from "../formats/self-test.ts";
 import type { EngineMemory } from "../engines/engine.ts";
 import type { GenerationParameters } from "../formats/parameters.ts";
+import type { Profile } from "../formats/engine-profile.ts";
 import type { Architecture, Component } from "../models/architecture.ts";
 import type { PromptLora } from "../pipeline/prompt.ts";
 
@@ -150,6 +151,16 @@ export interface PromptDescription {
 /** The parameters that a picture holds, as JSON can carry them. */
 export type PictureParameters = Omit<GenerationParameters, "others"> & { readonly others: Readonly<Record<string, string>> };
 
+/** A network of an engine bundle. */
+export interface ComponentSummary {
+  readonly component: Component;
+  readonly file: string;
+  readonly bytes: number;
+  readonly profile: Profile;
+  /** How many of its weights a LoRA can change. */
+  readonly refittable: number;
+}
+
 /** What a file's header says it is, for lists; `problem` says why it could not be read. */
 export interface FileSummary {
   readonly path: string;
@@ -163,7 +174,17 @@ export interface FileSummary {
   readonly layers?: number;
   readonly precision?: string;
   readonly backend?: string;
-  readonly components?: readonly { readonly component: Component; readonly file: string; readonly bytes: number }[];
+  readonly backendVersion?: string;
+  /** CUDA's, of the GPU that a bundle's plans are for. */
+  readonly computeCapability?: string;
+  readonly components?: readonly ComponentSummary[];
+  /** Of all files that a bundle runs from. */
+  readonly bundleBytes?: number;
+  /** The name of the checkpoint a bundle was built from. */
+  readonly checkpoint?: string;
+  /** What a delta was made from, and the strength that is folded into it. */
+  readonly loraFile?: string;
+  readonly strength?: number;
   /** Of the checkpoint a bundle was built from, or a delta made for. */
   readonly fingerprint?: string;
   readonly problem?: string;

@@ -61,6 +61,23 @@ export class LoraFile {
     }
   }
 
+  /**
+   * What a LoRA's header alone says of its updates: all but their scales, which are tensors to be read. For lists, where thousands of
+   * files are described. Throws "lora.unsupported" as `open` does.
+   */
+  static outline(file: SafetensorsFile): readonly LoraUpdate[] {
+    const contents = groupTensors(file);
+    const updates: LoraUpdate[] = [];
+    for (const [module, { factors, foreign }] of contents.modules) {
+      if (foreign !== undefined) continue;
+      const found = moduleUpdates({ module, factors, settings: { rankStabilized: false }, isKohyaOft: false });
+      updates.push(...found.updates);
+      for (const reason of found.problems) contents.unused.push({ name: module, reason });
+    }
+    if (updates.length === 0) throw noUpdates(file, contents);
+    return updates;
+  }
+
   /** A factor's bytes as they are in the file. */
   readBytes(entry: TensorEntry): Promise<Uint8Array> {
     return this.#file.readBytes(entry.name);

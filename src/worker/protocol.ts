@@ -17,6 +17,7 @@ import type {
 import type {
   AppliedStack,
   BenchResult,
+  ComponentSummary,
   DeltaResult,
   DoctorResult,
   ExportResult,
@@ -49,7 +50,7 @@ export interface Jobs {
 
 export type JobKind = keyof Jobs;
 
-export type { AppliedStack, FileSummary, PictureParameters, PromptDescription };
+export type { AppliedStack, ComponentSummary, FileSummary, PictureParameters, PromptDescription };
 
 /** A LoRA of an engine's stack, before defaults are filled in. */
 export type StackItem = z.input<typeof stackItemSchema>;

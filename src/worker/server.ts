@@ -22,6 +22,8 @@ export interface WorkerServer {
 
 const JOB_KINDS = ["export", "delta", "generate", "grid", "inspect", "bench", "doctor"] as const satisfies readonly JobKind[];
 const ALLOWED_WHEN_RESTRICTED: readonly JobKind[] = ["inspect"];
+/** Files described at the same time: while one is parsed others are read. */
+const DESCRIBED_AT_ONCE = 8;
 const REQUEST_FAILED = -32803;
 
 /** A JSON-RPC error that keeps the code and the sentence of an error for users; anything else is "internal". */
@@ -111,11 +113,15 @@ export function serve(connection: MessageConnection, engines: EngineCache, { res
   for (const kind of JOB_KINDS) handleJob(kind);
 
   handle("files/describe", async ({ paths }, signal) => {
-    const described: FileSummary[] = [];
-    for (const path of paths) {
-      throwIfCancelled(signal);
-      described.push(await describeFile(path));
-    }
+    const described = Array<FileSummary>(paths.length);
+    const queue = paths.entries();
+    const describeNext = async (): Promise<void> => {
+      for (const [index, path] of queue) {
+        throwIfCancelled(signal);
+        described[index] = await describeFile(path);
+      }
+    };
+    await Promise.all(Array.from({ length: DESCRIBED_AT_ONCE }, describeNext));
     return described;
   });
 

@@ -19,6 +19,12 @@ export function selectedPath(argument: Selection | object): string | undefined {
   return undefined;
 }
 
+/** The files that a command was started on: of several that are selected, all. */
+export function selectedPaths(argument: Selection | object, selected: readonly unknown[] | undefined): string[] {
+  const all = selected && selected.length > 0 ? (selected as readonly object[]) : [argument];
+  return all.flatMap((each) => selectedPath(each) ?? []);
+}
+
 /** A path of a setting, relative ones from the first workspace folder; undefined where there is none to start from. */
 export function fromWorkspace(path: string): string | undefined {
   if (isAbsolute(path)) return path;

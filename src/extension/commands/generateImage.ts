@@ -1,11 +1,12 @@
 import { mkdir } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { join } from "node:path";
 import * as vscode from "vscode";
 import type { Jobs } from "../../worker/protocol.ts";
 import { type Commands, type GenerateArguments, setting } from "../contributions.ts";
 import { requireTrust } from "../trust.ts";
 import { defined, fromWorkspace, isOptions, selectedPath, toPath } from "./arguments.ts";
 import { pickFiles } from "./pick.ts";
+import { askScale } from "./scale.ts";
 import type { Services } from "./services.ts";
 import { askEngine, loraGroups } from "./suggest.ts";
 
@@ -47,12 +48,6 @@ async function toOptions({ stacks }: Services, { engine, output, lora = [], ...r
   });
 }
 
-/** A number in each person's way of writing it; undefined where it is none. */
-function parseScale(text: string): number | undefined {
-  const value = Number(text.trim().replace(",", "."));
-  return text.trim() === "" || !Number.isFinite(value) ? undefined : value;
-}
-
 /** Any number of LoRAs with their scales; undefined where the person turns away. */
 async function askLoras({ files }: Services, title: string, engine: string): Promise<LoraReference[] | undefined> {
   const groups = loraGroups(files, engine, true);
@@ -61,13 +56,7 @@ async function askLoras({ files }: Services, title: string, engine: string): Pro
   if (!chosen) return undefined;
   const references: LoraReference[] = [];
   for (const file of chosen) {
-    const answer = await vscode.window.showInputBox({
-      title,
-      prompt: vscode.l10n.t("The scale of {0}", basename(file)),
-      value: "1",
-      validateInput: (text) => (parseScale(text) === undefined ? vscode.l10n.t("A number, such as 0.8") : undefined),
-    });
-    const scale = answer === undefined ? undefined : parseScale(answer);
+    const scale = await askScale(title, [file], 1);
     if (scale === undefined) return undefined;
     references.push({ file, scale });
   }

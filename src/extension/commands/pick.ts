@@ -1,7 +1,7 @@
 import { basename, dirname } from "node:path";
 import * as vscode from "vscode";
 import type { ModelFile } from "../files.ts";
-import { detailOf } from "../views/nodes.ts";
+import { detailOf } from "../views/texts.ts";
 
 /** A group of files to choose from, with a heading where it needs one. */
 export interface FileGroup {

@@ -14,5 +14,7 @@ export interface Services {
   /** Remembers what was typed last, for this workspace. */
   readonly memory: vscode.Memento;
   readonly stacks: Stacks;
+  /** Files of the stack view's rows that a command means: those it was started on, else the selected ones. */
+  readonly selectedEntries: (argument: object | undefined, selected: readonly unknown[] | undefined) => readonly string[];
   readonly worker: WorkerHost;
 }

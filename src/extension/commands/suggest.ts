@@ -1,5 +1,6 @@
 import * as vscode from "vscode";
 import type { ModelFile, ModelFiles } from "../files.ts";
+import { fits } from "../fit.ts";
 import { type FileGroup, pickFile } from "./pick.ts";
 
 const SAFETENSORS = { Safetensors: ["safetensors"] };
@@ -18,15 +19,10 @@ export function checkpointGroups(files: ModelFiles): FileGroup[] {
 
 /** LoRAs (and deltas) that fit the engine first: by architecture, and a delta by the checkpoint it was made for. */
 export function loraGroups(files: ModelFiles, enginePath: string, withDeltas: boolean): FileGroup[] {
-  const engine = files.get(enginePath)?.summary;
-  const fits = ({ summary }: ModelFile): boolean => {
-    if (engine === undefined) return true;
-    if (summary.kind === "delta" && summary.fingerprint !== undefined) return summary.fingerprint === engine.fingerprint;
-    // One of no known model may fit: the job looks closer.
-    return summary.architecture === undefined || summary.architecture === engine.architecture;
-  };
+  const engine = files.get(enginePath);
+  const mayFit = (file: ModelFile): boolean => engine === undefined || fits(file, engine) !== false;
   const all = newestFirst(withDeltas ? files.of("delta", "lora") : files.of("lora"));
-  return [{ files: all.filter(fits) }, { heading: vscode.l10n.t("Made for other models"), files: all.filter((file) => !fits(file)) }];
+  return [{ files: all.filter(mayFit) }, { heading: vscode.l10n.t("Made for other models"), files: all.filter((file) => !mayFit(file)) }];
 }
 
 export async function askCheckpoint(files: ModelFiles, title: string): Promise<string | undefined> {
@@ -36,7 +32,7 @@ export async function askCheckpoint(files: ModelFiles, title: string): Promise<s
 
 /** The one engine there is, or the one a person chooses, engines in memory first. */
 export async function askEngine(files: ModelFiles, title: string, loaded: readonly string[]): Promise<string | undefined> {
-  await files.ready();
+  await files.ready("bundle");
   const engines = newestFirst(files.of("engine bundle"));
   const inMemory = ({ uri }: ModelFile): boolean => loaded.includes(uri.fsPath);
   const groups = [{ files: [...engines.filter(inMemory), ...engines.filter((file) => !inMemory(file))] }];

@@ -92,6 +92,12 @@ export class Stacks implements vscode.Disposable {
     return this.#loaded.includes(path) ? this.#apply(path) : undefined;
   }
 
+  /** Forgets the stack of an engine that is no more. */
+  async forget(engine: string): Promise<void> {
+    if (!this.#stacks.delete(resolve(engine))) return;
+    await this.#memory.update(MEMORY_KEY, Object.fromEntries(this.#stacks));
+  }
+
   dispose(): void {
     this.#subscription.dispose();
     this.#changed.dispose();

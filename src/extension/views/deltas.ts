@@ -1,40 +1,55 @@
-import { basename } from "node:path";
+import { basename, dirname } from "node:path";
 import * as vscode from "vscode";
+import { VIEWS } from "../contributions.ts";
 import type { ModelFile, ModelFiles } from "../files.ts";
-import { LORA_MIME } from "./engines.ts";
-import { type FileNode, type FolderNode, deltaNode, loraFolderNode, loraNode } from "./nodes.ts";
+import { fits } from "../fit.ts";
+import { LORA_MIME, URI_LIST_MIME, dragFiles } from "./drag.ts";
+import { type FileNode, type FolderNode, adapterNode, folderNode } from "./nodes.ts";
 
-/** As many LoRAs as are shown unfolded; a collection of thousands stays folded until it is asked for. */
-const FEW_LORAS = 50;
+/** Files of a folder that is shown unfolded; one with thousands stays folded until it is asked for. */
+const FEW_FILES = 50;
+/** While thousands of files are described, rows are drawn again this often at most. */
+const REDRAW_MILLISECONDS = 300;
 
 type Node = FileNode | FolderNode;
 
-function byName(a: ModelFile, b: ModelFile): number {
-  return basename(a.uri.fsPath).localeCompare(basename(b.uri.fsPath));
+const COLLATOR = new Intl.Collator(undefined, { numeric: true });
+
+/** Deltas, LoRAs, and what may be a LoRA: a weights file that was not looked into yet. */
+function isAdapter({ form, summary }: ModelFile): boolean {
+  if (form === "delta") return true;
+  return form === "safetensors" && ["lora", "delta", "undescribed"].includes(summary.kind);
 }
 
-/** The deltas, and the LoRA files that deltas are made from. */
+/** The LoRAs and deltas by folder: all by name at once, what their headers say of the folders that are open. */
 export class DeltasView implements vscode.TreeDataProvider<Node>, vscode.TreeDragAndDropController<Node> {
   readonly dropMimeTypes: readonly string[] = [];
-  readonly dragMimeTypes = [LORA_MIME];
+  readonly dragMimeTypes = [LORA_MIME, URI_LIST_MIME];
   readonly #files: ModelFiles;
-  readonly #changed = new vscode.EventEmitter<void>();
+  readonly #changed = new vscode.EventEmitter<Node[] | undefined>();
   readonly onDidChangeTreeData = this.#changed.event;
+  /** The rows shown, by path: VS Code knows a row again by its object. */
+  #nodes = new Map<string, { item: vscode.TreeItem } & FileNode>();
+  /** Paths of rows to be drawn again; undefined: all. */
+  #stale: Set<string> | undefined = new Set();
+  #timer: NodeJS.Timeout | undefined;
 
   constructor(files: ModelFiles) {
     this.#files = files;
   }
 
   register(): vscode.Disposable {
-    const view = vscode.window.createTreeView("tensorrt.deltas", {
+    const view = vscode.window.createTreeView(VIEWS.deltas, {
       treeDataProvider: this,
       dragAndDropController: this,
       canSelectMany: true,
+      showCollapseAll: true,
     });
     return vscode.Disposable.from(
       view,
       this.#changed,
-      this.#files.onDidChange(() => this.#changed.fire()),
+      this.#files.onDidChange((described) => this.#onFiles(described)),
+      { dispose: () => clearTimeout(this.#timer) },
     );
   }
 
@@ -43,15 +58,73 @@ export class DeltasView implements vscode.TreeDataProvider<Node>, vscode.TreeDra
   }
 
   async getChildren(node?: Node): Promise<Node[]> {
-    if (node) return node.kind === "loraFolder" ? [...(node as FolderNode).children] : [];
-    await this.#files.someOf("delta", "lora");
-    const deltas = this.#files.of("delta").toSorted(byName).map(deltaNode);
-    const loras = this.#files.of("lora").toSorted(byName).map(loraNode);
-    return loras.length === 0 ? deltas : [...deltas, loraFolderNode(loras, loras.length <= FEW_LORAS)];
+    if (node) return node.kind === "folder" ? this.#filesOf((node as FolderNode).folder) : [];
+    await this.#files.listed();
+    const counts = new Map<string, number>();
+    for (const file of this.#files.all) {
+      if (!isAdapter(file)) continue;
+      const folder = dirname(file.uri.fsPath);
+      counts.set(folder, (counts.get(folder) ?? 0) + 1);
+    }
+    const folders = [...counts].toSorted(([a], [b]) => COLLATOR.compare(a, b));
+    return folders.map(([folder, count]) => folderNode(folder, count, count <= FEW_FILES));
   }
 
   handleDrag(nodes: readonly Node[], dragged: vscode.DataTransfer): void {
-    const files = nodes.filter((node): node is FileNode => "uri" in node);
-    if (files.length > 0) dragged.set(LORA_MIME, new vscode.DataTransferItem(files));
+    dragFiles(
+      nodes.filter((node): node is FileNode => "uri" in node),
+      dragged,
+      LORA_MIME,
+    );
+  }
+
+  #filesOf(folder: string): FileNode[] {
+    const files = this.#files.all.filter((file) => dirname(file.uri.fsPath) === folder && isAdapter(file));
+    const names = new Map(files.map((file) => [file, basename(file.uri.fsPath)]));
+    files.sort((a, b) => COLLATOR.compare(names.get(a)!, names.get(b)!));
+    this.#files.describe(files.map(({ uri }) => uri.fsPath));
+    const engines = this.#engines();
+    return files.map((file) => {
+      const node = this.#node(file, engines);
+      this.#nodes.set(file.uri.fsPath, node);
+      return node;
+    });
+  }
+
+  #engines(): readonly ModelFile[] {
+    return this.#files.of("engine bundle");
+  }
+
+  #node(file: ModelFile, engines: readonly ModelFile[]): FileNode {
+    const isKnown = file.summary.kind === "lora" || file.summary.kind === "delta";
+    const fitting = engines.filter((engine) => fits(file, engine) === true);
+    return adapterNode(file, isKnown ? fitting.map(({ uri }) => basename(uri.fsPath)) : undefined);
+  }
+
+  #onFiles(described: readonly ModelFile[] | undefined): void {
+    // Of what is no LoRA after all the row goes; which engines there are decides what every row fits.
+    if (!described || described.some((file) => file.form === "bundle" || !isAdapter(file))) this.#stale = undefined;
+    else for (const { uri } of described) this.#stale?.add(uri.fsPath);
+    this.#timer ??= setTimeout(() => this.#redraw(), REDRAW_MILLISECONDS);
+  }
+
+  #redraw(): void {
+    this.#timer = undefined;
+    const stale = this.#stale;
+    this.#stale = new Set();
+    if (!stale) {
+      this.#nodes.clear();
+      this.#changed.fire(undefined);
+      return;
+    }
+    const engines = this.#engines();
+    const nodes: FileNode[] = [];
+    for (const path of stale) {
+      const [node, file] = [this.#nodes.get(path), this.#files.get(path)];
+      if (!node || !file) continue;
+      node.item = this.#node(file, engines).item;
+      nodes.push(node);
+    }
+    if (nodes.length > 0) this.#changed.fire(nodes);
   }
 }

@@ -1,8 +1,10 @@
 import { basename } from "node:path";
 import * as vscode from "vscode";
-import type { FileSummary } from "../../worker/protocol.ts";
+import type { AppliedStack, LoadedEngine } from "../../worker/protocol.ts";
 import type { ViewItem } from "../contributions.ts";
 import type { ModelFile } from "../files.ts";
+import type { StackEntry } from "../stack/entries.ts";
+import { detailOf, factsTooltip, formatBytes, formatScale, joined } from "./texts.ts";
 
 /** A row of a view that stands for a file. */
 export interface FileNode {
@@ -11,96 +13,206 @@ export interface FileNode {
   readonly item: vscode.TreeItem;
 }
 
-/** A row with rows below it. */
+/** A row that stands for a folder with LoRAs and deltas. */
 export interface FolderNode {
-  readonly kind: "loraFolder";
-  readonly children: readonly FileNode[];
+  readonly kind: "folder";
+  readonly folder: string;
   readonly item: vscode.TreeItem;
 }
 
-/** Bytes as people write them, in powers of 1000 as file managers do. */
-export function formatBytes(bytes: number): string {
-  const units = ["B", "kB", "MB", "GB", "TB"] as const;
-  let value = bytes;
-  let unit = 0;
-  while (value >= 999.5 && unit < units.length - 1) {
-    value /= 1000;
-    unit++;
-  }
-  return `${unit === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${units[unit]}`;
+/** A row of the stack; `uri` is that of the LoRA or delta. */
+export interface StackNode extends FileNode {
+  readonly engine: string;
 }
 
-function joined(parts: readonly (string | undefined)[]): string {
-  return parts.filter((part) => part !== undefined && part !== "").join(" · ");
-}
+const WARNING = new vscode.ThemeIcon("warning", new vscode.ThemeColor("list.warningForeground"));
 
-function rankOf({ rank }: FileSummary): string | undefined {
-  return rank === undefined ? undefined : vscode.l10n.t("rank {0}", rank);
-}
-
-/** The small text beside a row's name. */
-export function detailOf({ summary, bytes }: ModelFile): string {
-  if (summary.kind === "engine bundle") return joined([summary.architectureLabel, summary.precision, summary.backend]);
-  // A model that is none of the known ones has a whole sentence for a label: that is for the tooltip.
-  const label = summary.architecture === undefined ? undefined : summary.architectureLabel;
-  return joined([label, rankOf(summary), formatBytes(bytes)]);
-}
-
-function tooltipOf({ uri, summary, bytes }: ModelFile): string {
-  const layers = summary.layers === undefined ? undefined : vscode.l10n.t("{0} layers", summary.layers);
-  const facts = joined([summary.architectureLabel, summary.precision, summary.backend, rankOf(summary), layers]);
-  const size = summary.kind === "engine bundle" ? undefined : formatBytes(bytes);
-  return [uri.fsPath, facts, size, summary.problem].filter((line) => line !== undefined && line !== "").join("\n");
-}
-
-function fileItem(file: ModelFile, kind: ViewItem, icon: string): vscode.TreeItem {
-  const item = new vscode.TreeItem(file.uri, vscode.TreeItemCollapsibleState.None);
+function fileItem(file: ModelFile, kind: ViewItem): vscode.TreeItem {
+  const item = new vscode.TreeItem(basename(file.uri.fsPath), vscode.TreeItemCollapsibleState.None);
   item.id = `${kind}:${file.uri.fsPath}`;
-  item.label = basename(file.uri.fsPath);
   item.description = detailOf(file);
-  item.iconPath = new vscode.ThemeIcon(icon);
   item.contextValue = kind;
-  item.tooltip = tooltipOf(file);
   return item;
 }
 
-export function engineNode(file: ModelFile, loadedBytes: number | undefined): FileNode {
-  const kind = loadedBytes === undefined ? "engine" : "engine.loaded";
-  const item = fileItem(file, kind, loadedBytes === undefined ? "circuit-board" : "vm-running");
-  // The same id whether it is in memory or not, so that the row stays open and selected.
+/** What the worker holds of an engine, and what the person has put on it. */
+export interface EngineState {
+  readonly loaded: LoadedEngine | undefined;
+  /** LoRAs that are switched on. */
+  readonly stackSize: number;
+  /** Why it cannot run on this machine. */
+  readonly problem: string | undefined;
+}
+
+function engineKind({ loaded, problem }: EngineState): ViewItem {
+  if (loaded) return "engine.loaded";
+  return problem === undefined ? "engine" : "engine.unusable";
+}
+
+function engineIcon(kind: ViewItem): vscode.ThemeIcon {
+  if (kind === "engine.unusable") return WARNING;
+  return kind === "engine"
+    ? new vscode.ThemeIcon("circuit-board")
+    : new vscode.ThemeIcon("vm-running", new vscode.ThemeColor("charts.green"));
+}
+
+function builtForOf({ summary }: ModelFile): string | undefined {
+  if (summary.backend === undefined) return undefined;
+  const { computeCapability } = summary;
+  if (computeCapability !== undefined) return vscode.l10n.t("GPUs of compute capability {0}", computeCapability);
+  return summary.backend === "onnxruntime" ? vscode.l10n.t("any processor") : vscode.l10n.t("any GPU that the library supports");
+}
+
+function stackText(size: number): string | undefined {
+  if (size === 0) return undefined;
+  return size === 1 ? vscode.l10n.t("1 LoRA") : vscode.l10n.t("{0} LoRAs", size);
+}
+
+export function engineNode(file: ModelFile, state: EngineState): FileNode {
+  const { loaded, stackSize } = state;
+  const { summary } = file;
+  // What could not be read has no other row to say so.
+  const problem = summary.kind === "unreadable" ? summary.problem : state.problem;
+  const kind = engineKind({ ...state, problem });
+  const item = fileItem(file, kind);
+  // The same id whatever its state is, so that the row stays open and selected.
   item.id = `engine:${file.uri.fsPath}`;
-  item.collapsibleState = vscode.TreeItemCollapsibleState.Collapsed;
-  if (loadedBytes !== undefined) item.description = joined([detailOf(file), vscode.l10n.t("in memory, {0}", formatBytes(loadedBytes))]);
+  item.iconPath = engineIcon(kind);
+  if (summary.components) item.collapsibleState = vscode.TreeItemCollapsibleState.Collapsed;
+  const memory = loaded && vscode.l10n.t("in memory, {0}", formatBytes(loaded.memoryBytes));
+  const size = summary.bundleBytes === undefined ? undefined : formatBytes(summary.bundleBytes);
+  item.description = summary.kind === "engine bundle" ? joined([detailOf(file), memory ?? size, loaded && stackText(stackSize)]) : "";
+  const backend = joined([summary.backend, summary.backendVersion]);
+  item.tooltip = factsTooltip(
+    basename(file.uri.fsPath),
+    [
+      [vscode.l10n.t("Architecture"), summary.architectureLabel],
+      [vscode.l10n.t("Precision"), summary.precision],
+      [vscode.l10n.t("Backend"), backend],
+      [vscode.l10n.t("Built for"), builtForOf(file)],
+      [vscode.l10n.t("Checkpoint"), summary.checkpoint],
+      [vscode.l10n.t("Size"), size],
+      [vscode.l10n.t("State"), memory ?? vscode.l10n.t("not loaded")],
+      [vscode.l10n.t("Stack"), stackText(stackSize)],
+      [vscode.l10n.t("Folder"), file.uri.fsPath],
+    ],
+    problem === undefined ? [] : [problem],
+  );
+  // The icon alone tells a screen reader nothing.
+  if (problem !== undefined) item.accessibilityInformation = { label: `${basename(file.uri.fsPath)}, ${problem}` };
   return { uri: file.uri, kind, item };
 }
 
+type Component = NonNullable<ModelFile["summary"]["components"]>[number];
+type Axis = Component["profile"]["batch"];
+
+function axisText(axis: Axis | undefined): string | undefined {
+  if (!axis) return undefined;
+  return axis.min === axis.max ? String(axis.opt) : `${axis.min}–${axis.max}`;
+}
+
+/** "832–1920 × 832–1920 px", or "b 1–4" of a component that has no size. */
+function shapeText({ batch, height, width }: Component["profile"]): string {
+  const size = height && width ? `${axisText(width)} × ${axisText(height)} px` : undefined;
+  return joined([size, vscode.l10n.t("batch {0}", axisText(batch)!)]);
+}
+
+function profileText(axis: Axis | undefined): string | undefined {
+  if (!axis || axis.min === axis.max) return axisText(axis);
+  return vscode.l10n.t("{0} to {1}, best at {2}", axis.min, axis.max, axis.opt);
+}
+
 export function componentNodes(file: ModelFile): FileNode[] {
-  return (file.summary.components ?? []).map(({ component, file: name, bytes }) => {
+  return (file.summary.components ?? []).map(({ component, file: name, bytes, profile, refittable }) => {
     const item = new vscode.TreeItem(component, vscode.TreeItemCollapsibleState.None);
     item.id = `component:${file.uri.fsPath}:${component}`;
-    item.description = formatBytes(bytes);
-    item.tooltip = name;
+    item.description = joined([shapeText(profile), formatBytes(bytes)]);
+    item.tooltip = factsTooltip(component, [
+      [vscode.l10n.t("Batch"), profileText(profile.batch)],
+      [vscode.l10n.t("Width"), profileText(profile.width)],
+      [vscode.l10n.t("Height"), profileText(profile.height)],
+      [vscode.l10n.t("Context"), profileText(profile.context)],
+      [vscode.l10n.t("Weights that a LoRA can change"), String(refittable)],
+      [vscode.l10n.t("Size"), formatBytes(bytes)],
+      [vscode.l10n.t("File"), name],
+    ]);
     item.iconPath = new vscode.ThemeIcon("symbol-module");
     item.contextValue = "component" satisfies ViewItem;
     return { uri: vscode.Uri.joinPath(file.uri, name), kind: "component", item };
   });
 }
 
-export function deltaNode(file: ModelFile): FileNode {
-  return { uri: file.uri, kind: "delta", item: fileItem(file, "delta", "layers") };
+/**
+ * A LoRA or delta, or a file that may be one.
+ * @param engines names of the engines that it fits; undefined where that is not known
+ */
+export function adapterNode(file: ModelFile, engines: readonly string[] | undefined): FileNode {
+  const { summary } = file;
+  const isDelta = file.form === "delta" || summary.kind === "delta";
+  const kind: ViewItem = isDelta ? "delta" : "lora";
+  const item = fileItem(file, kind);
+  item.iconPath = summary.kind === "unreadable" ? WARNING : new vscode.ThemeIcon(isDelta ? "layers" : "file-binary");
+  item.tooltip = factsTooltip(
+    basename(file.uri.fsPath),
+    [
+      [vscode.l10n.t("Architecture"), summary.architectureLabel],
+      [vscode.l10n.t("Rank"), summary.rank === undefined ? undefined : String(summary.rank)],
+      [vscode.l10n.t("Layers"), summary.layers === undefined ? undefined : String(summary.layers)],
+      [vscode.l10n.t("Made from"), summary.loraFile],
+      [vscode.l10n.t("Strength"), summary.strength === undefined ? undefined : formatScale(summary.strength)],
+      [vscode.l10n.t("Fits"), engines && (engines.length > 0 ? engines.join(", ") : vscode.l10n.t("no engine here"))],
+      [vscode.l10n.t("Size"), formatBytes(file.bytes)],
+      [vscode.l10n.t("File"), file.uri.fsPath],
+    ],
+    summary.problem === undefined ? [] : [summary.problem],
+  );
+  return { uri: file.uri, kind, item };
 }
 
-export function loraNode(file: ModelFile): FileNode {
-  return { uri: file.uri, kind: "lora", item: fileItem(file, "lora", "file-binary") };
-}
-
-/** The LoRAs, folded away once they are many. */
-export function loraFolderNode(children: readonly FileNode[], open: boolean): FolderNode {
-  const state = open ? vscode.TreeItemCollapsibleState.Expanded : vscode.TreeItemCollapsibleState.Collapsed;
-  const item = new vscode.TreeItem(vscode.l10n.t("LoRA files"), state);
-  item.id = "loraFolder";
-  item.description = String(children.length);
+/** A folder's LoRAs and deltas, folded away where they are many. */
+export function folderNode(folder: string, count: number, isOpen: boolean): FolderNode {
+  const state = isOpen ? vscode.TreeItemCollapsibleState.Expanded : vscode.TreeItemCollapsibleState.Collapsed;
+  const item = new vscode.TreeItem(vscode.workspace.asRelativePath(folder), state);
+  item.id = `folder:${folder}`;
+  item.description = String(count);
+  item.tooltip = folder;
   item.iconPath = vscode.ThemeIcon.Folder;
-  item.contextValue = "loraFolder" satisfies ViewItem;
-  return { kind: "loraFolder", children, item };
+  item.contextValue = "folder" satisfies ViewItem;
+  return { kind: "folder", folder, item };
+}
+
+/** @param applied what the last change of the stack did; undefined where it has not been applied */
+export function stackNode(engine: string, entry: StackEntry, applied: AppliedStack | undefined, problem: string | undefined): StackNode {
+  const { file, scale, textEncoderScale, blockWeights, enabled } = entry;
+  const name = basename(file).replace(/\.(safetensors|trt_lora)$/i, "");
+  const item = new vscode.TreeItem(name, vscode.TreeItemCollapsibleState.None);
+  const report = applied?.loras.find((lora) => lora.file === file);
+  const weights = report && vscode.l10n.t("{0} weights", report.matched);
+  item.id = `stack:${engine}:${file}`;
+  item.description = joined([
+    `× ${formatScale(scale)}`,
+    textEncoderScale === undefined ? undefined : vscode.l10n.t("text × {0}", formatScale(textEncoderScale)),
+    blockWeights === undefined ? undefined : vscode.l10n.t("blocks"),
+    enabled ? weights : vscode.l10n.t("off"),
+  ]);
+  const own = problem?.includes(file) ? problem : undefined;
+  item.iconPath = own !== undefined || (report?.unmatched.length ?? 0) > 0 ? WARNING : new vscode.ThemeIcon("layers");
+  item.checkboxState = {
+    state: enabled ? vscode.TreeItemCheckboxState.Checked : vscode.TreeItemCheckboxState.Unchecked,
+    tooltip: enabled ? vscode.l10n.t("Switch {0} off", name) : vscode.l10n.t("Switch {0} on", name),
+  };
+  item.tooltip = factsTooltip(
+    name,
+    [
+      [vscode.l10n.t("Scale"), formatScale(scale)],
+      [vscode.l10n.t("Scale on the text encoders"), textEncoderScale === undefined ? undefined : formatScale(textEncoderScale)],
+      [vscode.l10n.t("Block weights"), blockWeights],
+      [vscode.l10n.t("Weights that it changes"), report && String(report.matched)],
+      [vscode.l10n.t("Keys that were left out"), report && report.unmatched.length > 0 ? String(report.unmatched.length) : undefined],
+      [vscode.l10n.t("File"), file],
+    ],
+    [...(own === undefined ? [] : [own]), ...(report?.warnings ?? [])],
+  );
+  item.contextValue = "stackEntry" satisfies ViewItem;
+  return { engine, uri: vscode.Uri.file(file), kind: "stackEntry", item };
 }

@@ -5,9 +5,6 @@ import { type Cancellation, WorkerConnection, type WorkerExit } from "./connecti
 
 export type WorkerState = "stopped" | "idle" | "busy" | "crashed";
 
-/** Files described in one request: enough to be quick, few enough for lists to fill while they wait. */
-const DESCRIBE_BATCH = 64;
-
 /**
  * The worker as the extension sees it: started at the first request, started again after a crash, and the one place that tells
  * a person about a crash.
@@ -70,12 +67,9 @@ export class WorkerHost implements vscode.Disposable {
     return this.#busyWhile(() => connection.request("engine/setStack", { path, stack }, cancellation));
   }
 
-  /** What the files' headers say, batch by batch. */
-  async *describe(paths: readonly string[]): AsyncGenerator<readonly FileSummary[]> {
-    for (let start = 0; start < paths.length; start += DESCRIBE_BATCH) {
-      const connection = await this.#connect();
-      yield await connection.request("files/describe", { paths: paths.slice(start, start + DESCRIBE_BATCH) });
-    }
+  /** What the files' headers say. */
+  async describe(paths: readonly string[]): Promise<readonly FileSummary[]> {
+    return (await this.#connect()).request("files/describe", { paths });
   }
 
   /** Ends the process; the next request starts another. */

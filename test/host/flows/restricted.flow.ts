@@ -8,7 +8,7 @@ export const flow: Flow = {
   async run({ workbench, server }) {
     await workbench.openContainer();
     await workbench.treeRow("ink.safetensors").waitFor({ timeout: 60_000 });
-    await workbench.welcome("off until this workspace is trusted").waitFor();
+    await workbench.welcome("running engines is off until").waitFor();
     await workbench.command("TensorRT: Doctor");
     await workbench.notification("off in Restricted Mode").waitFor();
     await workbench.screenshot("restricted");

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import * as vscode from "vscode";
+import type { CommandId, ContextKeys, ViewItem } from "../../../src/extension/contributions.ts";
 import { extension } from "../harness/inside.ts";
 import { test } from "../harness/runner.ts";
 
@@ -13,15 +14,43 @@ interface Manifest {
     readonly commands: readonly { readonly command: string }[];
     readonly menus: Readonly<Record<string, readonly Clause[]>>;
     readonly views: Readonly<Record<string, readonly { readonly id: string }[]>>;
-    readonly viewsWelcome: readonly (Clause & { readonly view: string })[];
+    readonly keybindings: readonly (Clause & { readonly key: string })[];
+    readonly viewsWelcome: readonly (Clause & { readonly view: string; readonly contents: string })[];
     readonly configuration: { readonly properties: Readonly<Record<string, { readonly default: unknown }>> };
   };
 }
 
-/** Context keys of VS Code itself; the extension sets none. */
-const KNOWN_KEYS = ["isWorkspaceTrusted", "resourceExtname", "resourceFilename", "view", "viewItem", "workbenchState"];
-/** Values of `viewItem`, as views/nodes.ts gives them. */
-const VIEW_ITEMS = ["engine", "engine.loaded", "component", "delta", "lora", "loraFolder"];
+/** Context keys of VS Code itself. */
+const VSCODE_KEYS = [
+  "false",
+  "focusedView",
+  "inputFocus",
+  "isWorkspaceTrusted",
+  "listFocus",
+  "resourceExtname",
+  "resourceFilename",
+  "view",
+  "viewItem",
+  "workbenchState",
+];
+/** Those that the extension sets: one that is not named here does not compile. */
+const OWN_KEYS: Readonly<Record<keyof ContextKeys, true>> = {
+  "tensorrt.engineLoaded": true,
+  "tensorrt.severalEnginesLoaded": true,
+  "tensorrt.stackInUse": true,
+};
+const VIEW_ITEMS: Readonly<Record<ViewItem, true>> = {
+  engine: true,
+  "engine.loaded": true,
+  "engine.unusable": true,
+  component: true,
+  delta: true,
+  lora: true,
+  folder: true,
+  stackEntry: true,
+};
+/** Commands that mean nothing without what they are started on. */
+const NOT_IN_PALETTE = ["tensorrt.delete", "tensorrt.moveInStack", "tensorrt.reveal"];
 
 function contributes(): Manifest["contributes"] {
   return (extension().packageJSON as Manifest).contributes;
@@ -43,22 +72,26 @@ test("every contributed command is registered and the other way round", async ()
 });
 
 test("when clauses name known context keys, views and rows alone", () => {
-  const { menus, viewsWelcome, views } = contributes();
+  const { keybindings, menus, viewsWelcome, views } = contributes();
+  const keys = [...VSCODE_KEYS, ...Object.keys(OWN_KEYS)];
+  const items = Object.keys(VIEW_ITEMS);
   const ids = Object.values(views).flatMap((list) => list.map(({ id }) => id));
-  const clauses = [...Object.values(menus).flat(), ...viewsWelcome].flatMap(({ when }) => (when === undefined ? [] : [when]));
+  const clauses = [...Object.values(menus).flat(), ...viewsWelcome, ...keybindings].flatMap(({ when }) =>
+    when === undefined ? [] : [when],
+  );
   assert.ok(clauses.length > 0);
   for (const clause of clauses) {
     for (const term of clause.split(/&&|\|\|/)) {
       const parts = /^\s*!?([\w.]+)\s*(?:(==|!=|=~)\s*(.+?))?\s*$/.exec(term);
       assert.ok(parts, `cannot read "${term}"`);
       const [, key = "", operator, value = ""] = parts;
-      assert.ok(KNOWN_KEYS.includes(key), `unknown key "${key}" in "${clause}"`);
-      if (key === "view") assert.ok(ids.includes(value), `unknown view in "${clause}"`);
-      if (key === "viewItem" && operator === "==") assert.ok(VIEW_ITEMS.includes(value), `unknown row in "${clause}"`);
+      assert.ok(keys.includes(key), `unknown key "${key}" in "${clause}"`);
+      if (key === "view" || key === "focusedView") assert.ok(ids.includes(value), `unknown view in "${clause}"`);
+      if (key === "viewItem" && operator === "==") assert.ok(items.includes(value), `unknown row in "${clause}"`);
       if (operator === "=~" && key === "viewItem") {
         const pattern = new RegExp(value.slice(1, -1));
         assert.ok(
-          VIEW_ITEMS.some((item) => pattern.test(item)),
+          items.some((item) => pattern.test(item)),
           `"${clause}" matches no row`,
         );
       }
@@ -66,9 +99,19 @@ test("when clauses name known context keys, views and rows alone", () => {
   }
 });
 
-test("commands of menus and welcome texts exist", async () => {
+test("commands that ask for nothing by themselves are not in the palette", () => {
+  const { commandPalette = [] } = contributes().menus;
+  const hidden = commandPalette.filter(({ when }) => when === "false").map(({ command }) => command as CommandId);
+  assert.deepEqual(hidden.toSorted(), NOT_IN_PALETTE);
+});
+
+test("commands of menus, keys and welcome texts exist", async () => {
   const known = new Set(await vscode.commands.getCommands(true));
-  for (const { command } of Object.values(contributes().menus).flat()) assert.ok(command !== undefined && known.has(command), command);
+  const { menus, keybindings, viewsWelcome } = contributes();
+  const named = [...Object.values(menus).flat(), ...keybindings].map(({ command }) => command);
+  const links = viewsWelcome.flatMap(({ contents }) => Array.from(contents.matchAll(/\(command:([\w.]+)/g), ([, command]) => command));
+  assert.ok(links.length > 0);
+  for (const command of [...named, ...links]) assert.ok(command !== undefined && known.has(command), command);
 });
 
 test("settings have the defaults of package.json", () => {

@@ -1,26 +1,29 @@
 import assert from "node:assert/strict";
 import * as vscode from "vscode";
 import type { ModelFile, ModelFiles } from "../../../src/extension/files.ts";
+import type { Stacks } from "../../../src/extension/stack/stacks.ts";
 import { DeltasView } from "../../../src/extension/views/deltas.ts";
 import { EnginesView } from "../../../src/extension/views/engines.ts";
-import { engineNode, loraNode } from "../../../src/extension/views/nodes.ts";
+import { adapterNode, engineNode } from "../../../src/extension/views/nodes.ts";
 import type { WorkerHost } from "../../../src/extension/worker/host.ts";
 import { withMessages } from "../harness/inside.ts";
 import { test } from "../harness/runner.ts";
 
 function file(path: string, kind: ModelFile["summary"]["kind"]): ModelFile {
-  return { uri: vscode.Uri.file(path), bytes: 1, modified: 1, summary: { path, kind } };
+  const form = kind === "engine bundle" ? "bundle" : "safetensors";
+  return { uri: vscode.Uri.file(path), form, bytes: 1, modified: 1, summary: { path, kind } };
 }
 
-const ENGINE = engineNode(file("/e/emoji-xl", "engine bundle"), undefined);
+const ENGINE = engineNode(file("/e/emoji-xl", "engine bundle"), { loaded: undefined, stackSize: 0, problem: undefined });
 
 /** An engines view whose deltas are written down rather than made. */
 function recordingView(): { readonly view: EnginesView; readonly made: [string, string][] } {
   const made: [string, string][] = [];
-  const view = new EnginesView({} as ModelFiles, {} as WorkerHost, (engine, lora) => {
+  const makeDelta = (engine: vscode.Uri, lora: vscode.Uri): Promise<void> => {
     made.push([engine.fsPath, lora.fsPath]);
     return Promise.resolve();
-  });
+  };
+  const view = new EnginesView({ files: {} as ModelFiles, worker: {} as WorkerHost, stacks: {} as Stacks, makeDelta });
   return { view, made };
 }
 
@@ -28,7 +31,7 @@ test("LoRAs dragged from the view onto an engine become its deltas", async () =>
   const { view, made } = recordingView();
   const dragged = new vscode.DataTransfer();
   new DeltasView({} as ModelFiles).handleDrag(
-    [loraNode(file("/l/a.safetensors", "lora")), loraNode(file("/l/b.safetensors", "lora"))],
+    [adapterNode(file("/l/a.safetensors", "lora"), []), adapterNode(file("/l/b.safetensors", "lora"), [])],
     dragged,
   );
   await view.handleDrop(ENGINE, dragged);

@@ -1,0 +1,109 @@
+import { basename } from "node:path";
+import * as vscode from "vscode";
+import type { ComponentSummary, Jobs } from "../../worker/protocol.ts";
+import { type Commands, setting } from "../contributions.ts";
+import type { ModelFile } from "../files.ts";
+import { requireTrust } from "../trust.ts";
+import { defined, selectedPath } from "./arguments.ts";
+import type { Services } from "./services.ts";
+import { askCheckpoint, askEngine } from "./suggest.ts";
+
+/** Shows a row's file in the explorer where the workspace holds it, else in its machine's file manager. */
+export function reveal(): Commands["tensorrt.reveal"] {
+  return async (argument) => {
+    const path = selectedPath(argument);
+    if (path === undefined) return;
+    const uri = vscode.Uri.file(path);
+    await vscode.commands.executeCommand(vscode.workspace.getWorkspaceFolder(uri) ? "revealInExplorer" : "revealFileInOS", uri);
+  };
+}
+
+/** To the trash, after a question; where the machine that holds the file has none, for good, after another one. */
+async function moveToTrash(uri: vscode.Uri): Promise<boolean> {
+  const name = basename(uri.fsPath);
+  const move = vscode.l10n.t("Move to Trash");
+  const question = vscode.l10n.t("Move {0} to the trash?", name);
+  if ((await vscode.window.showWarningMessage(question, { modal: true, detail: uri.fsPath }, move)) !== move) return false;
+  try {
+    await vscode.workspace.fs.delete(uri, { recursive: true, useTrash: true });
+    return true;
+  } catch {
+    const remove = vscode.l10n.t("Delete Permanently");
+    const other = vscode.l10n.t("{0} cannot be moved to the trash here. Delete it permanently?", name);
+    if ((await vscode.window.showWarningMessage(other, { modal: true, detail: uri.fsPath }, remove)) !== remove) return false;
+    await vscode.workspace.fs.delete(uri, { recursive: true, useTrash: false });
+    return true;
+  }
+}
+
+/** An engine, a LoRA or a delta to the trash. */
+export function deleteFile(services: Services): Commands["tensorrt.delete"] {
+  const { files, jobs, stacks, worker } = services;
+  return (argument) =>
+    jobs.interactively(async () => {
+      const path = selectedPath(argument);
+      if (path === undefined) return;
+      // Its files may be open in the worker; taken from memory they can be deleted on every system.
+      const wasLoaded = worker.loadedEngines.some((engine) => engine.path === path);
+      if (!(await moveToTrash(vscode.Uri.file(path)))) return;
+      if (wasLoaded) await worker.unloadEngine(path);
+      await stacks.forget(path);
+      await files.refresh();
+    });
+}
+
+type ExportOptions = Jobs["export"]["options"];
+
+/** The shapes that a component was built for, as the options that give them again. */
+function shapesOf({ profile }: ComponentSummary): Partial<ExportOptions> {
+  const range = (axis: ComponentSummary["profile"]["batch"] | undefined): [number, number, number] | undefined =>
+    axis && [axis.min, axis.opt, axis.max];
+  const { batch, height, width, context } = profile;
+  return defined({
+    static: profile.static,
+    batch: range(batch),
+    height: range(height),
+    width: range(width),
+    context: range(context),
+  });
+}
+
+/** The checkpoint that an engine was built from, where it is in the workspace still. */
+function checkpointOf({ files }: Services, { summary }: ModelFile): string | undefined {
+  return files.of("checkpoint").find(({ uri }) => basename(uri.fsPath) === summary.checkpoint)?.uri.fsPath;
+}
+
+/** Builds an engine again from its checkpoint, for this machine, with the shapes and the precision that it has. */
+export function rebuildEngine(services: Services): Commands["tensorrt.rebuildEngine"] {
+  const { files, jobs, worker } = services;
+  return (argument) =>
+    jobs.interactively(async () => {
+      const title = vscode.l10n.t("Rebuild Engine");
+      requireTrust(title);
+      const path = selectedPath(argument) ?? (await askEngine(files, title, []));
+      if (path === undefined) return undefined;
+      await files.ready();
+      const engine = files.get(path);
+      const checkpoint = (engine && checkpointOf(services, engine)) ?? (await askCheckpoint(files, title));
+      if (checkpoint === undefined) return undefined;
+      const components = engine?.summary.components ?? [];
+      const largest = components.find(({ component }) => component === "unet" || component === "transformer") ?? components[0];
+      const wasLoaded = worker.loadedEngines.some((loaded) => loaded.path === path);
+      if (wasLoaded) await worker.unloadEngine(path);
+      const result = await jobs.runInNotification(
+        "export",
+        defined({
+          checkpoint,
+          output: path,
+          overwrite: true,
+          backend: setting("backend"),
+          precision: engine?.summary.precision as ExportOptions["precision"],
+          ...(largest && shapesOf(largest)),
+          ...(components.length > 0 && { components: components.map(({ component }) => component) }),
+        }),
+      );
+      await files.refresh();
+      if (wasLoaded) await jobs.loadEngine(path, vscode.ProgressLocation.Notification);
+      return result;
+    });
+}

@@ -1,0 +1,126 @@
+import { basename } from "node:path";
+import * as vscode from "vscode";
+import { VIEWS } from "../contributions.ts";
+import { moved, withChanges, withEntry } from "../stack/entries.ts";
+import type { StackState, Stacks } from "../stack/stacks.ts";
+import { LORA_MIME, STACK_MIME, URI_LIST_MIME, dragFiles, droppedUris, isAdapterName } from "./drag.ts";
+import { type StackNode, stackNode } from "./nodes.ts";
+import { formatMilliseconds } from "./texts.ts";
+
+/** How long the last change took: "merge 18 ms, refit 43 ms". */
+export function timesText({ applied }: StackState): string | undefined {
+  if (!applied) return undefined;
+  const { merge, refit } = applied.timings;
+  return vscode.l10n.t("merge {0}, refit {1}", formatMilliseconds(merge), formatMilliseconds(refit));
+}
+
+/** The LoRAs of a loaded engine in the order of their application, each with a box that switches it on and off. */
+export class StackView implements vscode.TreeDataProvider<StackNode>, vscode.TreeDragAndDropController<StackNode> {
+  readonly dropMimeTypes = [STACK_MIME, LORA_MIME, URI_LIST_MIME];
+  readonly dragMimeTypes = [STACK_MIME, URI_LIST_MIME];
+  readonly #stacks: Stacks;
+  /** Shows a person why a change they made by hand did not work. */
+  readonly #interactively: (change: () => Promise<unknown>) => Promise<unknown>;
+  readonly #changed = new vscode.EventEmitter<void>();
+  readonly onDidChangeTreeData = this.#changed.event;
+  #view: vscode.TreeView<StackNode> | undefined;
+
+  constructor(stacks: Stacks, interactively: (change: () => Promise<unknown>) => Promise<unknown>) {
+    this.#stacks = stacks;
+    this.#interactively = interactively;
+  }
+
+  /** Files of the selected rows, which keys act on. */
+  get selection(): readonly StackNode[] {
+    return this.#view?.selection ?? [];
+  }
+
+  register(): vscode.Disposable {
+    this.#view = vscode.window.createTreeView(VIEWS.stack, {
+      treeDataProvider: this,
+      dragAndDropController: this,
+      canSelectMany: true,
+      manageCheckboxStateManually: true,
+    });
+    this.#describe();
+    return vscode.Disposable.from(
+      this.#view,
+      this.#changed,
+      this.#view.onDidChangeCheckboxState(({ items }) => void this.#interactively(() => this.#switch(items))),
+      this.#stacks.onDidChange(() => {
+        this.#describe();
+        this.#changed.fire();
+      }),
+    );
+  }
+
+  getTreeItem(node: StackNode): vscode.TreeItem {
+    return node.item;
+  }
+
+  getChildren(node?: StackNode): StackNode[] {
+    const { engine } = this.#stacks;
+    if (node || engine === undefined) return [];
+    const { applied, problem } = this.#stacks.state(engine);
+    return this.#stacks.of(engine).map((entry) => stackNode(engine, entry, applied, problem));
+  }
+
+  handleDrag(nodes: readonly StackNode[], dragged: vscode.DataTransfer): void {
+    dragFiles(nodes, dragged, STACK_MIME);
+  }
+
+  /** Rows of its own are moved to before the target, files put on the stack there. */
+  async handleDrop(target: StackNode | undefined, dragged: vscode.DataTransfer): Promise<void> {
+    const { engine } = this.#stacks;
+    if (engine === undefined) {
+      void vscode.window.showInformationMessage(vscode.l10n.t("Load an engine first: the stack is that of a loaded engine."));
+      return;
+    }
+    const own: unknown = dragged.get(STACK_MIME)?.value;
+    if (Array.isArray(own)) {
+      const files = (own as StackNode[]).map(({ uri }) => uri.fsPath);
+      await this.#interactively(() => this.#stacks.change(engine, (stack) => moved(stack, files, target?.uri.fsPath)));
+      return;
+    }
+    const files = (await droppedUris(dragged)).map(({ fsPath }) => fsPath).filter(isAdapterName);
+    if (files.length === 0) {
+      void vscode.window.showWarningMessage(vscode.l10n.t("Only LoRAs (.safetensors) and deltas (.trt_lora) can be put on a stack."));
+      return;
+    }
+    const before = this.#stacks.of(engine).findIndex(({ file }) => file === target?.uri.fsPath);
+    await this.#interactively(() =>
+      this.#stacks.change(engine, (stack) =>
+        files.reduce((result, file, index) => withEntry(result, file, {}, before < 0 ? result.length : before + index), stack),
+      ),
+    );
+  }
+
+  async #switch(items: readonly (readonly [StackNode, vscode.TreeItemCheckboxState])[]): Promise<void> {
+    const engine = items[0]?.[0].engine;
+    if (engine === undefined) return;
+    await this.#stacks.change(engine, (stack) =>
+      items.reduce(
+        (result, [{ uri }, state]) => withChanges(result, [uri.fsPath], { enabled: state === vscode.TreeItemCheckboxState.Checked }),
+        stack,
+      ),
+    );
+  }
+
+  /** Whose stack it is, and how its last change went. */
+  #describe(): void {
+    if (!this.#view) return;
+    const { engine } = this.#stacks;
+    const state = engine === undefined ? undefined : this.#stacks.state(engine);
+    // A message would hide the text of an empty view.
+    const isEmpty = engine === undefined || this.#stacks.of(engine).length === 0;
+    Object.assign(this.#view, {
+      description: engine === undefined ? undefined : basename(engine),
+      message: isEmpty || !state ? undefined : messageOf(state),
+    });
+  }
+}
+
+function messageOf(state: StackState): string | undefined {
+  if (state.applying) return vscode.l10n.t("Applying the stack…");
+  return state.problem ?? timesText(state);
+}

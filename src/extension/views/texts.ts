@@ -1,0 +1,66 @@
+import * as vscode from "vscode";
+import type { ModelFile, Summary } from "../files.ts";
+
+/** Bytes as people write them, in powers of 1000 as file managers do. */
+export function formatBytes(bytes: number): string {
+  const units = ["B", "kB", "MB", "GB", "TB"] as const;
+  let value = bytes;
+  let unit = 0;
+  while (value >= 999.5 && unit < units.length - 1) {
+    value /= 1000;
+    unit++;
+  }
+  return `${unit === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${units[unit]}`;
+}
+
+/** Milliseconds as people compare them: whole ones, and seconds from ten on. */
+export function formatMilliseconds(milliseconds: number): string {
+  return milliseconds < 10_000
+    ? vscode.l10n.t("{0} ms", Math.round(milliseconds))
+    : vscode.l10n.t("{0} s", (milliseconds / 1000).toFixed(1));
+}
+
+/** A scale with the digits that it has, two at least: "0.80". */
+export function formatScale(scale: number): string {
+  const text = String(Math.round(scale * 1000) / 1000);
+  const digits = text.split(".")[1]?.length ?? 0;
+  return digits < 2 ? scale.toFixed(2) : text;
+}
+
+export function joined(parts: readonly (string | undefined)[]): string {
+  return parts.filter((part) => part !== undefined && part !== "").join(" · ");
+}
+
+function rankOf({ rank }: Summary): string | undefined {
+  return rank === undefined ? undefined : vscode.l10n.t("rank {0}", rank);
+}
+
+/** A strength other than 1, which is folded into a delta. */
+function strengthOf({ strength }: Summary): string | undefined {
+  return strength === undefined || strength === 1 ? undefined : `× ${formatScale(strength)}`;
+}
+
+/** The small text beside a file's name. */
+export function detailOf({ summary, bytes }: ModelFile): string {
+  if (summary.kind === "engine bundle") return joined([summary.architectureLabel, summary.precision, summary.backend]);
+  // A model that is none of the known ones has a whole sentence for a label: that is for the tooltip.
+  const label = summary.architecture === undefined ? undefined : summary.architectureLabel;
+  return joined([label, rankOf(summary), strengthOf(summary), formatBytes(bytes)]);
+}
+
+/** A table of facts under a title; those that are not known are left out. */
+export function factsTooltip(
+  title: string,
+  facts: readonly (readonly [label: string, value: string | undefined])[],
+  notes: readonly string[] = [],
+): vscode.MarkdownString {
+  const tooltip = new vscode.MarkdownString("", true);
+  // What stands in files is shown as text: names may hold what Markdown would take for its own.
+  tooltip.appendMarkdown("**").appendText(title).appendMarkdown("**\n\n| | |\n|---|---|\n");
+  for (const [label, value] of facts) {
+    if (value === undefined || value === "") continue;
+    tooltip.appendMarkdown(`| ${label} | `).appendText(value.replaceAll(/\s+/g, " ").replaceAll("|", "¦")).appendMarkdown(" |\n");
+  }
+  for (const note of notes) tooltip.appendMarkdown("\n\n$(warning) ").appendText(note);
+  return tooltip;
+}
