@@ -3,6 +3,7 @@ import { resolve } from "node:path";
 import { VERSION } from "../jobs/version.ts";
 import { parseAxis, parseInteger, parseList, parseLora, parseNumber, parseRange, parseSeed } from "./arguments.ts";
 import type { Command as RunCommand } from "./command.ts";
+import { addTools } from "./tool-commands.ts";
 
 /** What runs the commands: both report results and errors and set the exit code. */
 export interface Runner {
@@ -22,6 +23,7 @@ export function makeProgram(runner: Runner): Command {
   addDelta(program, runner);
   addGenerate(program, runner);
   addGrid(program, runner);
+  addTools(program, runner);
   addInspect(program, runner);
   addBench(program, runner);
   addDoctor(program, runner);

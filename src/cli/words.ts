@@ -2,6 +2,7 @@ import { formatBytes } from "../formats/atomic-file.ts";
 import { describeSelfTest } from "../formats/self-test.ts";
 import type { JobKind, JobResults } from "../jobs/run.ts";
 import { basename } from "node:path";
+import { bakeWords } from "./tool-words.ts";
 
 type Words = { readonly [Kind in JobKind]: (result: JobResults[Kind]) => string[] };
 
@@ -10,6 +11,7 @@ const WORDS: Words = {
   delta: deltaWords,
   generate: generateWords,
   grid: gridWords,
+  bake: bakeWords,
   inspect: inspectWords,
   bench: benchWords,
   doctor: doctorWords,

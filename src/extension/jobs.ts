@@ -30,6 +30,7 @@ function titleOf(kind: JobKind): string {
     delta: vscode.l10n.t("Exporting a delta"),
     generate: vscode.l10n.t("Generating an image"),
     grid: vscode.l10n.t("Generating a grid of images"),
+    bake: vscode.l10n.t("Baking LoRAs into a checkpoint"),
     inspect: vscode.l10n.t("Inspecting a file"),
     bench: vscode.l10n.t("Benchmarking an engine"),
     doctor: vscode.l10n.t("Looking for engines and libraries"),

@@ -30,7 +30,7 @@ export async function writeSafetensors(
   { signal, onProgress }: WriteOptions = {},
 ): Promise<void> {
   const ordered = tensors.toSorted((a, b) => elementBits(b.dtype) - elementBits(a.dtype));
-  const header = headerBytes(ordered, metadata);
+  const header = formatHeader(placesOf(ordered), metadata);
   const total = ordered.reduce((sum, tensor) => sum + byteLength(tensor), 0);
   let done = 0;
   await writeFileAtomically(
@@ -52,19 +52,34 @@ export async function writeSafetensors(
   );
 }
 
-/** The header's length and JSON, filled up with spaces to a multiple of 8 bytes. */
-function headerBytes(tensors: readonly TensorSource[], metadata: Readonly<Record<string, string>>): Uint8Array {
-  const names = new Set<string>();
+/** A tensor's place in a file: `begin` and `length` are bytes from the end of the header. */
+export interface TensorPlace {
+  readonly name: string;
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  readonly begin: number;
+  readonly length: number;
+}
+
+/** One tensor's bytes behind the other's. */
+function placesOf(tensors: readonly TensorSource[]): TensorPlace[] {
   let begin = 0;
-  // Written member by member: an object would lose a tensor called "__proto__" and reorder ones called "1", "2".
-  const members = tensors.map((tensor) => {
+  return tensors.map((tensor) => {
     const { name, dtype, shape } = tensor;
+    const length = byteLength(tensor);
+    begin += length;
+    return { name, dtype, shape, begin: begin - length, length };
+  });
+}
+
+/** A header's length and JSON, filled up with spaces to a multiple of 8 bytes. */
+export function formatHeader(places: readonly TensorPlace[], metadata: Readonly<Record<string, string>>): Uint8Array {
+  const names = new Set<string>();
+  // Written member by member: an object would lose a tensor called "__proto__" and reorder ones called "1", "2".
+  const members = places.map(({ name, dtype, shape, begin, length }) => {
     if (name === "__metadata__" || names.has(name)) throw new Error(`A safetensors file cannot hold a tensor "${name}" here.`);
     names.add(name);
-    const end = begin + byteLength(tensor);
-    const member = `${JSON.stringify(name)}:${JSON.stringify({ dtype, shape, data_offsets: [begin, end] })}`;
-    begin = end;
-    return member;
+    return `${JSON.stringify(name)}:${JSON.stringify({ dtype, shape, data_offsets: [begin, begin + length] })}`;
   });
   if (Object.keys(metadata).length > 0) members.unshift(`"__metadata__":${JSON.stringify(metadata)}`);
   const json = Buffer.from(`{${members.join(",")}}`);

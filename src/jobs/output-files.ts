@@ -33,6 +33,23 @@ export async function checkOutputFile(path: string, overwrite: boolean): Promise
   await requireWritableFolder(path);
 }
 
+/**
+ * Asks before anything is computed whether a safetensors file can be written: what `checkOutputFile` throws, and "option.invalid" for
+ * another extension or the name of a file that is read.
+ */
+export async function checkSafetensorsOutput(path: string, overwrite: boolean, inputs: readonly string[]): Promise<void> {
+  if (!/\.safetensors$/i.test(path)) {
+    throw new UserError("option.invalid", `${path}: a safetensors file is written. Give a name that ends in .safetensors.`);
+  }
+  if (inputs.some((input) => resolve(input) === resolve(path))) {
+    throw new UserError(
+      "option.invalid",
+      `${path} is one of the files that are read, which the output would replace. Choose another output.`,
+    );
+  }
+  await checkOutputFile(path, overwrite);
+}
+
 async function requireWritableFolder(file: string): Promise<void> {
   await access(dirname(file), constants.W_OK).catch((error: unknown) => {
     throw writeError(file, error);

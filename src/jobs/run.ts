@@ -1,3 +1,4 @@
+import { bake } from "./bake.ts";
 import { bench } from "./bench.ts";
 import { checkOptions } from "./check-options.ts";
 import type { JobContext } from "./context.ts";
@@ -17,6 +18,8 @@ import {
   gridOptionsSchema,
   inspectOptionsSchema,
 } from "./options.ts";
+import { bakeOptionsSchema } from "./tool-options.ts";
+import type { BakeResult } from "./tool-results.ts";
 import type { BenchResult, DeltaResult, DoctorResult, ExportResult, GenerateResult, GridResult, InspectResult } from "./results.ts";
 
 export interface JobResults {
@@ -24,6 +27,7 @@ export interface JobResults {
   readonly delta: DeltaResult;
   readonly generate: GenerateResult;
   readonly grid: GridResult;
+  readonly bake: BakeResult;
   readonly inspect: InspectResult;
   readonly bench: BenchResult;
   readonly doctor: DoctorResult;
@@ -38,6 +42,7 @@ const RUNNERS: { readonly [Kind in JobKind]: Runner<JobResults[Kind]> } = {
   delta: (options, context, engines) => makeDeltaFile(checkOptions(deltaOptionsSchema, options), context, engines.arithmetic),
   generate: (options, context, engines) => generate(checkOptions(generateOptionsSchema, options), context, engines),
   grid: (options, context, engines) => drawGrid(checkOptions(gridOptionsSchema, options), context, engines),
+  bake: (options, context, engines) => bake(checkOptions(bakeOptionsSchema, options), context, engines.arithmetic),
   inspect: (options, context) => inspectFile(checkOptions(inspectOptionsSchema, options), context),
   bench: (options, context, engines) => bench(checkOptions(benchOptionsSchema, options), context, engines),
   doctor: (options, context, engines) => {

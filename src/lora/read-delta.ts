@@ -22,39 +22,94 @@ export interface ReadDelta {
 }
 
 /**
- * Reads a delta file for an engine. Version 2 holds changes; version 1 holds whole modified weights, from which the base's are taken.
- * Throws "delta.wrongBase" where the file was made for another checkpoint, "delta.invalid", "lora.noChange" where no weight of it
- * can be changed in this engine, and what `DeltaFile.open` throws.
+ * A delta file opened for an engine: which weights it changes is known by their shapes, the changes are read one at a time. Version 2
+ * holds changes; version 1 holds whole modified weights, from which the base's are taken.
  */
-export async function readDelta(path: string, base: BaseDescription, readBase: BaseReader, signal?: AbortSignal): Promise<ReadDelta> {
-  const file = await DeltaFile.open(path);
-  try {
+export class OpenedDelta {
+  readonly file: DeltaFile;
+  /** The weights that it changes, as far as shapes tell -> their shapes. */
+  readonly shapes: ReadonlyMap<string, readonly number[]>;
+  /** Weights of the file that cannot be changed in this engine, with the reason; grows while changes are read. */
+  readonly unmatched: Finding[];
+  readonly #base: BaseDescription;
+  readonly #readBase: BaseReader;
+  readonly #unrelated: string[] = [];
+  #usable = 0;
+
+  private constructor(file: DeltaFile, base: BaseDescription, readBase: BaseReader) {
     checkBase(file, base);
-    const shapes = new Map(base.weights.map(({ name, shape }) => [name, shape]));
-    const changes = new Map<string, WeightChange & { readonly shape: readonly number[] }>();
-    const unmatched: Finding[] = [];
-    const unrelated: string[] = [];
+    this.file = file;
+    this.#base = base;
+    this.#readBase = readBase;
+    this.unmatched = [];
+    const known = new Map(base.weights.map(({ name, shape }) => [name, shape]));
+    const shapes = new Map<string, readonly number[]>();
     for (const [name, stored] of file.changes) {
-      throwIfCancelled(signal);
-      const shape = shapes.get(name);
+      const shape = known.get(name);
       const reason = shape ? misfit(stored, shape) : "the engine has no weight of that name that can be changed";
-      if (!shape || reason !== undefined) {
-        unmatched.push({ name, reason: reason! });
-        continue;
-      }
-      const original = stored.kind === "fullWeights" ? await readBase(name) : undefined;
-      const change = await readChange(file, stored, original);
-      if (original && change.kind === "dense" && isUnrelated(change.values, original)) unrelated.push(name);
-      const problem = unusable(change, shape);
-      if (problem === undefined) changes.set(name, { ...change, shape });
-      else unmatched.push({ name, reason: problem });
+      if (shape && reason === undefined) shapes.set(name, shape);
+      else this.unmatched.push({ name, reason: reason! });
     }
-    if (changes.size === 0) throw nothingFits(path, base, unmatched);
-    const { loraFile = path, loraStrength: strength = 1 } = file.metadata;
+    this.shapes = shapes;
+    if (shapes.size === 0) throw nothingFits(file.path, base, this.unmatched);
+  }
+
+  /**
+   * Throws "delta.wrongBase" where the file was made for another checkpoint, "delta.invalid", "lora.noChange" where no weight of it
+   * can be changed in this engine, and what `DeltaFile.open` throws.
+   */
+  static async open(path: string, base: BaseDescription, readBase: BaseReader): Promise<OpenedDelta> {
+    const file = await DeltaFile.open(path);
+    try {
+      return new OpenedDelta(file, base, readBase);
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+  }
+
+  /** The change of one of `shapes`; undefined where it cannot be used, which `unmatched` then says. */
+  async read(name: string): Promise<WeightChange | undefined> {
+    const [stored, shape] = [this.file.changes.get(name)!, this.shapes.get(name)!];
+    const original = stored.kind === "fullWeights" ? await this.#readBase(name) : undefined;
+    const change = await readChange(this.file, stored, original);
+    if (original && change.kind === "dense" && isUnrelated(change.values, original)) this.#unrelated.push(name);
+    const reason = unusable(change, shape);
+    if (reason === undefined) {
+      this.#usable++;
+      return change;
+    }
+    this.unmatched.push({ name, reason });
+    return undefined;
+  }
+
+  /** What is odd about the file, once all changes have been read. Throws "lora.noChange" where none could be used. */
+  findings(): readonly Finding[] {
+    if (this.#usable === 0) throw nothingFits(this.file.path, this.#base, this.unmatched);
+    return strangeBase(this.#unrelated, this.#usable);
+  }
+
+  async close(): Promise<void> {
+    await this.file.close();
+  }
+}
+
+/** Reads a whole delta file for an engine. Throws what `OpenedDelta.open` and `OpenedDelta.findings` throw. */
+export async function readDelta(path: string, base: BaseDescription, readBase: BaseReader, signal?: AbortSignal): Promise<ReadDelta> {
+  const opened = await OpenedDelta.open(path, base, readBase);
+  try {
+    const changes = new Map<string, WeightChange & { readonly shape: readonly number[] }>();
+    for (const [name, shape] of opened.shapes) {
+      throwIfCancelled(signal);
+      const change = await opened.read(name);
+      if (change) changes.set(name, { ...change, shape });
+    }
+    const suspicious = opened.findings();
+    const { loraFile = path, loraStrength: strength = 1 } = opened.file.metadata;
     const delta = { file: path, architecture: base.architecture, baseFingerprint: base.fingerprint, loraFile, strength, changes };
-    return { delta, unmatched, suspicious: strangeBase(unrelated, changes.size) };
+    return { delta, unmatched: opened.unmatched, suspicious };
   } finally {
-    await file.close();
+    await opened.close();
   }
 }
 

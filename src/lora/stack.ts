@@ -1,5 +1,5 @@
 import { UserError } from "../formats/errors.ts";
-import type { StackEntry, WeightChange } from "./delta.ts";
+import type { Delta, StackEntry, WeightChange } from "./delta.ts";
 import type { MergeTerm } from "./merge.ts";
 import { isLinearChange } from "./stack-arithmetic.ts";
 
@@ -17,13 +17,18 @@ export interface PlannedMerge {
   readonly terms: readonly MergeTerm<WeightChange>[];
 }
 
+/** A stack's entry as far as planning needs it. */
+export interface PlannedEntry extends Pick<StackEntry, "scale" | "weightScale"> {
+  readonly delta: Pick<Delta, "file" | "changes">;
+}
+
 /**
  * Plans the way to `stack`: over every weight that is changed now or will be, the new one's terms in the stack's order, or none.
  * A scale of 0 is no change. A linear change that stands in the stack twice is applied once, at the sum of its scales; one that is
  * not linear is applied each time.
  * @param changed names of the weights that do not have the base's values now
  */
-export function planStack(changed: Iterable<string>, stack: readonly StackEntry[]): StackPlan {
+export function planStack(changed: Iterable<string>, stack: readonly PlannedEntry[]): StackPlan {
   const planned = new Map<string, { shape: readonly number[]; terms: { change: WeightChange; scale: number }[] }>();
   for (const { delta, scale, weightScale } of stack) {
     for (const [name, change] of delta.changes) {

@@ -14,6 +14,8 @@ import type {
   inspectOptionsSchema,
   stackItemSchema,
 } from "../jobs/options.ts";
+import type { bakeOptionsSchema } from "../jobs/tool-options.ts";
+import type { BakeResult } from "../jobs/tool-results.ts";
 import type {
   AppliedStack,
   BenchResult,
@@ -43,6 +45,7 @@ export interface Jobs {
   readonly delta: { readonly options: z.input<typeof deltaOptionsSchema>; readonly result: DeltaResult };
   readonly generate: { readonly options: z.input<typeof generateOptionsSchema>; readonly result: GenerateResult };
   readonly grid: { readonly options: z.input<typeof gridOptionsSchema>; readonly result: GridResult };
+  readonly bake: { readonly options: z.input<typeof bakeOptionsSchema>; readonly result: BakeResult };
   readonly inspect: { readonly options: z.input<typeof inspectOptionsSchema>; readonly result: InspectResult };
   readonly bench: { readonly options: z.input<typeof benchOptionsSchema>; readonly result: BenchResult };
   readonly doctor: { readonly options: z.input<typeof doctorOptionsSchema>; readonly result: DoctorResult };

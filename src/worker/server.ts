@@ -20,7 +20,7 @@ export interface WorkerServer {
   close(): Promise<void>;
 }
 
-const JOB_KINDS = ["export", "delta", "generate", "grid", "inspect", "bench", "doctor"] as const satisfies readonly JobKind[];
+const JOB_KINDS = ["export", "delta", "generate", "grid", "bake", "inspect", "bench", "doctor"] as const satisfies readonly JobKind[];
 const ALLOWED_WHEN_RESTRICTED: readonly JobKind[] = ["inspect"];
 /** Files described at the same time: while one is parsed others are read. */
 const DESCRIBED_AT_ONCE = 8;
