@@ -7,18 +7,19 @@ import { readFileSync, rmSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { setupPython, setupSystem } from "./setup-tests.mjs";
+import { setupTensorRtRtx } from "./setup-tensorrt-rtx.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const unitResults = join(root, ".test", "unit.json");
 const bin = (name, ...path) => [process.execPath, join(root, "node_modules", name, ...path)];
 const script = (name) => [process.execPath, join(root, "scripts", name)];
 
-/** The last line "N passed, N failed" that a test script printed. */
+/** The last line "N passed, N failed" that a test script printed, with ", N skipped" where it can skip. */
 function countsOfOutput({ code, output }) {
   const lines = output.trimEnd().split("\n");
-  const match = /^(\d+) passed, (\d+) failed$/.exec(lines.at(-1) ?? "");
-  const counts = { passed: Number(match?.[1] ?? 0), failed: Number(match?.[2] ?? 0), skipped: 0 };
-  if (counts.failed === 0 && (code !== 0 || counts.passed === 0)) counts.failed = 1;
+  const match = /^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$/.exec(lines.at(-1) ?? "");
+  const counts = { passed: Number(match?.[1] ?? 0), failed: Number(match?.[2] ?? 0), skipped: Number(match?.[3] ?? 0) };
+  if (counts.failed === 0 && (code !== 0 || counts.passed + counts.skipped === 0)) counts.failed = 1;
   return counts;
 }
 
@@ -46,6 +47,7 @@ const STEPS = [
   { name: "native add-on", command: [...bin("cmake-js", "bin", "cmake-js"), "compile", "--config", "Release"], counts: countsOfCode },
   { name: "C++ tests", command: script("test-native.mjs"), counts: countsOfOutput },
   { name: "unit tests", command: [...bin("vitest", "vitest.mjs"), ...VITEST], counts: countsOfVitest },
+  { name: "GPU tests", command: script("test-gpu.mjs"), counts: countsOfOutput },
   { name: "bundles", command: script("bundle.mjs"), counts: countsOfCode },
   { name: "tests in VS Code", command: script("test-host.mjs"), counts: countsOfOutput },
   { name: "VSIX", command: script("test-vsix.mjs"), counts: countsOfOutput },
@@ -68,7 +70,14 @@ function runStep([command, ...args], environment) {
 setupSystem();
 const python = setupPython();
 const path = `${join(root, "node_modules", ".bin")}${delimiter}${process.env["PATH"] ?? ""}`;
-const environment = { ...process.env, PATH: path, ...(python ? { TEST_PYTHON: python } : {}) };
+// Where it cannot be had, the tests that need it are skipped and say why.
+const rtx = setupTensorRtRtx();
+const environment = {
+  ...process.env,
+  PATH: path,
+  ...(python ? { TEST_PYTHON: python } : {}),
+  ...("folder" in rtx ? { TENSORRT_RTX_LIBRARIES: rtx.folder } : {}),
+};
 rmSync(unitResults, { force: true });
 
 const total = { passed: 0, failed: 0, skipped: 0 };

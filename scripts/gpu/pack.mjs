@@ -2,10 +2,11 @@
  * Gathers under .gpu/ what the GPU machine lacks, each folder small enough to be carried in one call:
  *   .gpu/run                the tests and benchmarks as single files, ONNX Runtime's reference, and the sources of the Python rivals
  *   .gpu/node0, .gpu/node1  Node's program, compressed, in two pieces
+ *   .gpu/onnxruntime        ONNX Runtime's package for Linux, compressed
  * The add-ons are carried as build/Release; emoji-xl is among the tracked files. usage: node scripts/gpu/pack.mjs
  */
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
@@ -17,10 +18,11 @@ rmSync(run, { recursive: true, force: true });
 mkdirSync(run, { recursive: true });
 writeFileSync(join(run, "package.json"), '{"type":"commonjs"}\n');
 
+const tests = readdirSync(join(root, "test", "gpu")).filter((name) => name.endsWith(".test.ts"));
 // A bundle of ESM for Node; what it asks for its own place is answered from the package's root, where package.json and build/ are.
 await build({
   absWorkingDir: root,
-  entryPoints: ["test/gpu/gpu.test.ts", "scripts/gpu/bench-sdxl.ts", "scripts/make-checkpoint.ts"],
+  entryPoints: [...tests.map((name) => `test/gpu/${name}`), "scripts/gpu/bench-sdxl.ts", "scripts/make-checkpoint.ts"],
   outdir: run,
   entryNames: "[name]",
   outExtension: { ".js": ".mjs" },
@@ -47,4 +49,13 @@ if (!pieces.every((piece) => existsSync(join(piece, "node.xz")))) {
   writeFileSync(join(pieces[0], "node.xz"), compressed.subarray(0, half));
   writeFileSync(join(pieces[1], "node.xz"), compressed.subarray(half));
 }
-console.log(execFileSync("du", ["-sh", ".gpu/run", ".gpu/node0", ".gpu/node1", "build/Release"], { cwd: root, encoding: "utf8" }));
+
+const onnxRuntime = join(root, ".gpu", "onnxruntime");
+if (!existsSync(join(onnxRuntime, "onnxruntime.tar.xz"))) {
+  mkdirSync(onnxRuntime, { recursive: true });
+  const parts = ["package.json", "dist", "bin/napi-v6/linux/x64"].map((part) => `onnxruntime-node/${part}`);
+  execFileSync("tar", ["-cJf", join(onnxRuntime, "onnxruntime.tar.xz"), "-C", join(root, "node_modules"), ...parts, "onnxruntime-common"]);
+}
+console.log(
+  execFileSync("du", ["-sh", ".gpu/run", ".gpu/node0", ".gpu/node1", ".gpu/onnxruntime", "build/Release"], { cwd: root, encoding: "utf8" }),
+);

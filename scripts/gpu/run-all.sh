@@ -2,7 +2,8 @@
 # On the GPU machine, everything after pack.mjs: tests and benchmarks of the TensorRT backend. Results go to $OUT.
 # usage: run-all.sh LIB_DIR WORK_DIR STAGE...     stages: test, sdxl, sd1, rivals
 #   LIB_DIR   TensorRT 10's libraries; WORK_DIR is kept between calls (Node, weights, plans, timing caches)
-#   wanted in the tree: .gpu/run, build/Release, and at the first call .gpu/node0 and .gpu/node1; for rivals: .whl with diffusers' wheel
+#   wanted in the tree: .gpu/run, build/Release, and at the first call .gpu/node0, .gpu/node1 and .gpu/onnxruntime (without it the self-test
+#   after a build is skipped); for rivals: .whl with diffusers' wheel
 set -euo pipefail
 here=$(cd "$(dirname "$0")/../.." && pwd)
 lib=$1 work=$2
@@ -11,16 +12,25 @@ export OUT=${OUT:-$work/out}
 mkdir -p "$work" "$OUT"
 export LD_LIBRARY_PATH=$lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 export TENSORRT_REDUX_LIBRARIES=$lib EMOJI_XL=$here/demo/emoji-xl GPU_REFERENCE=$here/.gpu/run/reference.safetensors
-export GPU_WORK=$work GPU_TIMING_CACHE=$work/timing
+export GPU_TIMING_CACHE=$work/timing
 node=$work/node
 [ -x "$node" ] || { cat "$here"/.gpu/node0/node.xz "$here"/.gpu/node1/node.xz | xz -dc >"$node" && chmod +x "$node"; }
 run=$here/.gpu/run
+if [ ! -d "$work/modules" ] && [ -f "$here/.gpu/onnxruntime/onnxruntime.tar.xz" ]; then
+  mkdir -p "$work/modules.tmp" && tar -xJf "$here/.gpu/onnxruntime/onnxruntime.tar.xz" -C "$work/modules.tmp" && mv "$work/modules.tmp" "$work/modules"
+fi
+export NODE_PATH=$work/modules
 
 for stage in "$@"; do
   echo "== $stage"
   case $stage in
     test)
-      "$node" "$run/gpu.test.mjs" 2>&1 | tee "$OUT/gpu-tests.log" || true
+      GPU_WORK=$(mktemp -d "$work/gpu-tests-XXXX")
+      export GPU_WORK
+      # Each file is a process of its own; the reports are written by the runner, which waits for them to be complete.
+      "$node" --test --test-concurrency=1 --test-reporter=spec --test-reporter-destination=stdout \
+        --test-reporter=tap --test-reporter-destination="$OUT/gpu-tests.tap" "$run"/*.test.mjs || true
+      rm -rf "$GPU_WORK"
       ;;
     sdxl | sd1)
       checkpoint=$work/$stage.safetensors

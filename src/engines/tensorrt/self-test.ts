@@ -66,9 +66,9 @@ async function testComponent(name: TensorRtName, described: BundleComponent, req
   const ranges = inputRanges(component, reference.graph, described.profile);
   const shapes = Object.fromEntries(Object.entries(ranges).map(([input, { min }]) => [input, min]));
   const inputs = selfTestInputs(reference.graph.inputs, shapes, vocabularyOf(reference));
-  const expected = await reference.run(inputs, signal);
-  throwIfCancelled(signal);
   try {
+    const expected = await reference.run(inputs, signal);
+    throwIfCancelled(signal);
     const network = await loadNetwork(requireTensorRt(name), described, { folder, signal });
     try {
       return await testNetwork(component, tested(network, described), inputs, expected);
@@ -76,9 +76,10 @@ async function testComponent(name: TensorRtName, described: BundleComponent, req
       await network.close();
     }
   } catch (error) {
-    // The GPU is shared: that it is full now says nothing against the engine.
-    if (error instanceof UserError && error.code === "gpu.memory") return notRun(component, error.message);
-    throw error;
+    // Neither says anything against the engine: the GPU is shared and may be full, and ONNX Runtime may not be installed.
+    const isOther = error instanceof UserError && (error.code === "gpu.memory" || error.code === "backend.unavailable");
+    if (!isOther) throw error;
+    return notRun(component, error.message);
   }
 }
 
