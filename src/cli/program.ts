@@ -2,6 +2,7 @@ import { Command, Option } from "commander";
 import { resolve } from "node:path";
 import { VERSION } from "../jobs/version.ts";
 import { parseAxis, parseInteger, parseList, parseLora, parseNumber, parseRange, parseSeed } from "./arguments.ts";
+import { parseLoraArgument, type LoraArgument } from "../lora/strengths.ts";
 import type { Command as RunCommand } from "./command.ts";
 import { addTools } from "./tool-commands.ts";
 
@@ -25,6 +26,7 @@ export function makeProgram(runner: Runner): Command {
   addGrid(program, runner);
   addTools(program, runner);
   addInspect(program, runner);
+  addCompare(program, runner);
   addBench(program, runner);
   addDoctor(program, runner);
   for (const command of program.commands) addCommonOptions(command);
@@ -156,8 +158,29 @@ function addInspect(program: Command, runner: Runner): void {
   program
     .command("inspect")
     .argument("<file>", "a checkpoint, LoRA, delta or engine bundle")
-    .description("show a file's header: what it is, its metadata, its tensors")
+    .description("show what a file is, its metadata, its tensors, and of a LoRA or delta what each layer changes")
+    .option("--base <engine|checkpoint>", "what changes are measured against; kinds that depend on the weights need it")
     .action((file: string, options: Record<string, unknown>) => runner.perform({ kind: "inspect", options: { file, ...options }, file }));
+}
+
+function addCompare(program: Command, runner: Runner): void {
+  program
+    .command("compare")
+    .argument("<a>", "a LoRA or delta, with its scale where it is not 1: file[:scale[:te]][:lbw=weights]", toLora)
+    .argument("[b]", "another, or the same at another scale; without it: what A changes", toLora)
+    .description("compare two LoRAs, deltas or stacks of them, layer by layer")
+    .option("--add-a <file[:scale]>", "a further LoRA or delta of A's stack; may be given several times", parseLora, [])
+    .option("--add-b <file[:scale]>", "a further LoRA or delta of B's stack; may be given several times", parseLora, [])
+    .option("--base <engine|checkpoint>", "what changes are measured against; kinds that depend on the weights need it")
+    .action((a: LoraArgument, b: LoraArgument | undefined, { addA, addB, ...options }: CompareWords) =>
+      runner.perform({ kind: "compare", options: { ...options, a: [a, ...addA], b: [...(b ? [b] : []), ...addB] }, file: a.file }),
+    );
+}
+
+type CompareWords = Record<string, unknown> & { readonly addA: LoraArgument[]; readonly addB: LoraArgument[] };
+
+function toLora(text: string): LoraArgument {
+  return parseLoraArgument(text);
 }
 
 function addBench(program: Command, runner: Runner): void {

@@ -13,6 +13,7 @@ const WORDS: Words = {
   grid: gridWords,
   bake: bakeWords,
   inspect: inspectWords,
+  compare: compareWords,
   bench: benchWords,
   doctor: doctorWords,
 };
@@ -93,6 +94,37 @@ function shortTable<Row extends { readonly name: string }>(rows: readonly Row[],
     ...shown.map((row) => `  ${row.name.padEnd(width)} ${words(row)}`),
     ...(rows.length > SHOWN_ROWS ? [`  … and ${rows.length - SHOWN_ROWS} more (--json lists all)`] : []),
   ];
+}
+
+function compareWords({ a, b, totals, layers, notes }: JobResults["compare"]): string[] {
+  const { layersInBoth, layersInA, layersInB, normA, normB, difference, cosine, ratio } = totals;
+  return [
+    `A: ${a.join(" + ")}`,
+    `B: ${b.length === 0 ? "no change" : b.join(" + ")}`,
+    ...notes.map((note) => `  ${note}`),
+    `  ${layersInBoth} layers in both, ${layersInA} only in A, ${layersInB} only in B`,
+    `  ‖A‖ ${significant(normA)}, ‖B‖ ${significant(normB)}, ‖B − A‖ ${significant(difference)}${cosine === undefined ? "" : `, cosine ${cosine.toFixed(4)}, ‖B‖/‖A‖ ${significant(ratio!)}`}`,
+    ...shortTable(layers, comparedWords),
+  ];
+}
+
+function comparedWords(layer: JobResults["compare"]["layers"][number]): string {
+  if (layer.reason !== undefined) return layer.reason;
+  const { in: side, normA, normB, cosine, overlapOutputs, overlapInputs, relativeDifference } = layer;
+  return [
+    side === "both" ? "" : `only in ${side.toUpperCase()}`,
+    normA === undefined ? "" : `‖A‖ ${significant(normA)}`,
+    normB === undefined ? "" : `‖B‖ ${significant(normB)}`,
+    cosine === undefined ? "" : `cosine ${cosine.toFixed(4)}`,
+    overlapOutputs === undefined ? "" : `overlap of outputs ${overlapOutputs.toFixed(3)}, of inputs ${overlapInputs!.toFixed(3)}`,
+    relativeDifference === undefined ? "" : `‖B − A‖/‖W‖ ${significant(relativeDifference)}`,
+  ]
+    .filter((part) => part !== "")
+    .join(", ");
+}
+
+function significant(value: number): string {
+  return value.toPrecision(4);
 }
 
 function benchWords({ engine, backend, stepMilliseconds, loadMilliseconds, switches, memoryBytes }: JobResults["bench"]): string[] {

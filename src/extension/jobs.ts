@@ -32,6 +32,7 @@ function titleOf(kind: JobKind): string {
     grid: vscode.l10n.t("Generating a grid of images"),
     bake: vscode.l10n.t("Baking LoRAs into a checkpoint"),
     inspect: vscode.l10n.t("Inspecting a file"),
+    compare: vscode.l10n.t("Comparing LoRAs"),
     bench: vscode.l10n.t("Benchmarking an engine"),
     doctor: vscode.l10n.t("Looking for engines and libraries"),
   };
@@ -83,7 +84,7 @@ export class JobRunner {
     { location, cancellable }: { location: vscode.ProgressLocation; cancellable: boolean },
   ): Promise<Jobs[K]["result"]> {
     const title = titleOf(kind);
-    if (kind !== "inspect") requireTrust(title);
+    if (kind !== "inspect" && kind !== "compare") requireTrust(title);
     this.#log.info(`${kind} ${JSON.stringify(options)}`);
     const start = Date.now();
     const result = await vscode.window.withProgress({ location, title, cancellable }, (progress, token) =>

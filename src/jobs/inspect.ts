@@ -5,19 +5,25 @@ import { readEngineBundle } from "../formats/engine-bundle.ts";
 import { SafetensorsFile } from "../formats/safetensors.ts";
 import { describeSelfTest } from "../formats/self-test.ts";
 import { elementCount } from "../formats/tensor.ts";
+import type { WeightArithmetic } from "../lora/merge.ts";
 import type { JobContext } from "./context.ts";
 import { describeFile } from "./describe.ts";
+import { Inspections, type InspectionTarget } from "./inspection/inspections.ts";
+import type { LayerStatistics } from "./inspection/types.ts";
 import type { InspectOptions } from "./options.ts";
-import type { FileSummary, InspectResult, LayerStatistics } from "./results.ts";
-import { deltaStatistics, loraStatistics } from "./statistics.ts";
+import type { FileSummary, InspectResult } from "./results.ts";
 import { stageProgress } from "./timing.ts";
-import { UserError } from "../formats/errors.ts";
+import { throwIfCancelled, UserError } from "../formats/errors.ts";
 
 /**
  * The header of a checkpoint, LoRA, delta or engine bundle: what it is, its metadata, its tensors; of LoRAs and deltas also what
  * each layer changes. Of checkpoints and bundles no values are read.
  */
-export async function inspectFile({ file }: InspectOptions, context: JobContext): Promise<InspectResult> {
+export async function inspectFile(
+  { file, base }: InspectOptions,
+  context: JobContext,
+  arithmetic: WeightArithmetic,
+): Promise<InspectResult> {
   const found = await stat(file).catch(() => undefined);
   if (!found) throw new UserError("file.missing", `${file} does not exist.`);
   const summary = await describeFile(file);
@@ -26,10 +32,24 @@ export async function inspectFile({ file }: InspectOptions, context: JobContext)
   await opened.close();
   const result = assemble(file, summary, [opened]);
   if (summary.kind !== "lora" && summary.kind !== "delta") return result;
-  const onProgress = stageProgress(context, "reading the layers");
-  const read = summary.kind === "lora" ? loraStatistics : deltaStatistics;
-  const statistics = await read(file, { signal: context.signal, onProgress });
+  const statistics = await allStatistics(new Inspections(arithmetic), { path: file, base }, context);
   return { ...result, statistics, notes: [...result.notes, ...nonFiniteNotes(statistics)] };
+}
+
+async function allStatistics(inspections: Inspections, target: InspectionTarget, context: JobContext): Promise<LayerStatistics[]> {
+  const report = stageProgress(context, "reading the layers");
+  const statistics: LayerStatistics[] = [];
+  try {
+    const { state, layers } = await inspections.open(target);
+    for (const index of layers.keys()) {
+      throwIfCancelled(context.signal);
+      statistics.push(...(await inspections.statistics({ ...target, state }, [index], context.signal)));
+      report(index + 1, layers.length);
+    }
+    return statistics;
+  } finally {
+    await inspections.closeAll();
+  }
 }
 
 function nonFiniteNotes(statistics: readonly LayerStatistics[]): string[] {

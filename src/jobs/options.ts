@@ -119,7 +119,18 @@ export const gridOptionsSchema = generateOptionsSchema
   .omit({ batch: true, latents: true, saveLatents: true })
   .extend({ x: gridAxisSchema, y: gridAxisSchema.optional() });
 
-export const inspectOptionsSchema = z.strictObject({ file: z.string().min(1) });
+export const inspectOptionsSchema = z.strictObject({
+  file: z.string().min(1),
+  /** What changes are measured against: an engine bundle or a checkpoint. */
+  base: z.string().min(1).optional(),
+});
+
+/** Two stacks, each in its order; an empty `b` is no change at all. */
+export const compareOptionsSchema = z.strictObject({
+  a: z.array(loraReferenceSchema).nonempty(),
+  b: z.array(loraReferenceSchema).default([]),
+  base: z.string().min(1).optional(),
+});
 
 export const benchOptionsSchema = z.strictObject({
   engine: z.string().min(1),
@@ -147,4 +158,5 @@ export type GenerateOptions = z.infer<typeof generateOptionsSchema>;
 export type GridAxis = z.infer<typeof gridAxisSchema>;
 export type GridOptions = z.infer<typeof gridOptionsSchema>;
 export type InspectOptions = z.infer<typeof inspectOptionsSchema>;
+export type CompareOptions = z.infer<typeof compareOptionsSchema>;
 export type BenchOptions = z.infer<typeof benchOptionsSchema>;

@@ -4,6 +4,7 @@ import type { GenerationParameters } from "../formats/parameters.ts";
 import type { Profile } from "../formats/engine-profile.ts";
 import type { Architecture, Component } from "../models/architecture.ts";
 import type { PromptLora } from "../pipeline/prompt.ts";
+import type { LayerStatistics } from "./inspection/types.ts";
 
 export interface ExportResult {
   /** Path of the bundle's folder. */
@@ -73,19 +74,6 @@ export interface GridResult {
   /** Milliseconds: each picture, row by row, and all together. */
   readonly timings: { readonly pictures: readonly number[]; readonly total: number };
   readonly warnings: readonly string[];
-}
-
-/** What one module of a LoRA, or one weight's change in a delta, does. */
-export interface LayerStatistics {
-  readonly name: string;
-  readonly kind: string;
-  readonly rank?: number;
-  readonly alpha?: number;
-  /** Frobenius norm of the change at scale 1; absent where the file alone does not give it. */
-  readonly norm?: number;
-  /** Values that are NaN and infinite ones. */
-  readonly nan: number;
-  readonly infinite: number;
 }
 
 export interface InspectResult {

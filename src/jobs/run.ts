@@ -1,5 +1,7 @@
 import { bake } from "./bake.ts";
 import { bench } from "./bench.ts";
+import { compare } from "./compare.ts";
+import type { CompareResult } from "./comparison/types.ts";
 import { checkOptions } from "./check-options.ts";
 import type { JobContext } from "./context.ts";
 import { makeDeltaFile } from "./delta.ts";
@@ -11,6 +13,7 @@ import { drawGrid } from "./grid.ts";
 import { inspectFile } from "./inspect.ts";
 import {
   benchOptionsSchema,
+  compareOptionsSchema,
   deltaOptionsSchema,
   doctorOptionsSchema,
   exportOptionsSchema,
@@ -29,6 +32,7 @@ export interface JobResults {
   readonly grid: GridResult;
   readonly bake: BakeResult;
   readonly inspect: InspectResult;
+  readonly compare: CompareResult;
   readonly bench: BenchResult;
   readonly doctor: DoctorResult;
 }
@@ -43,7 +47,8 @@ const RUNNERS: { readonly [Kind in JobKind]: Runner<JobResults[Kind]> } = {
   generate: (options, context, engines) => generate(checkOptions(generateOptionsSchema, options), context, engines),
   grid: (options, context, engines) => drawGrid(checkOptions(gridOptionsSchema, options), context, engines),
   bake: (options, context, engines) => bake(checkOptions(bakeOptionsSchema, options), context, engines.arithmetic),
-  inspect: (options, context) => inspectFile(checkOptions(inspectOptionsSchema, options), context),
+  inspect: (options, context, engines) => inspectFile(checkOptions(inspectOptionsSchema, options), context, engines.arithmetic),
+  compare: (options, context, engines) => compare(checkOptions(compareOptionsSchema, options), context, engines.arithmetic),
   bench: (options, context, engines) => bench(checkOptions(benchOptionsSchema, options), context, engines),
   doctor: (options, context, engines) => {
     checkOptions(doctorOptionsSchema, options);

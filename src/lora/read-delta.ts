@@ -140,7 +140,8 @@ function misfit(stored: StoredChange, shape: readonly number[]): string | undefi
     : `it changes a matrix of ${changedRows} × ${changedColumns}, the engine's weight is one of ${rows} × ${columns}`;
 }
 
-async function readChange(file: DeltaFile, stored: StoredChange, base: Float32Array | undefined): Promise<WeightChange> {
+/** A change's values. `base` is the base's weight, which whole weights (version 1) are taken from. */
+export async function readChange(file: DeltaFile, stored: StoredChange, base: Float32Array | undefined): Promise<WeightChange> {
   if (stored.kind === "lowRank") {
     return { kind: "lowRank", rank: stored.rank, up: await file.read(stored.up), down: await file.read(stored.down) };
   }

@@ -25,7 +25,7 @@ const RULES: readonly Rule[] = [
     kind: "lora",
     label: "a LoRA",
     pattern:
-      /^lora_(unet|te\d?|transformer|prior)_|[._]lora[._](up|down|[AB]|linear_layer)\b|\.lora_(embedding_)?[AB]\b|\.(hada_w1_a|lokr_w[12](_a)?|dora_scale|oft_(blocks|diag|R)|diff_b|boft_.+)(\.weight)?$|_lora\.(up|down)\./,
+      /^lora_(unet|te\d?|transformer|prior)_|[._]lora[._](up|down|[AB]|linear_layer)\b|\.lora_(embedding_)?[AB]\b|\.(hada_w1_a|lokr_w[12](_a)?|dora_scale|oft_(blocks|diag|R)|diff_b|boft_.+|ia3_(l|weight))(\.weight)?$|_lora\.(up|down)\./,
   },
   { kind: "embedding", label: "a textual-inversion embedding", pattern: /^(emb_params|string_to_(param|token)|<.+>)/ },
   {

@@ -1,7 +1,8 @@
 import { IPCMessageReader, IPCMessageWriter, createMessageConnection } from "vscode-jsonrpc/node";
 import { chooseArithmetic, chooseHasher } from "../engines/arithmetic.ts";
 import { EngineCache } from "../jobs/engine-cache.ts";
-import { OnnxRuntimeArithmetic } from "../lora/onnxruntime-arithmetic.ts";
+import { PlainArithmetic } from "../lora/plain-arithmetic.ts";
+import { StackArithmetic } from "../lora/stack-arithmetic.ts";
 import { serve } from "./server.ts";
 
 /*
@@ -19,8 +20,10 @@ if (!process.connected) {
 
 const connection = createMessageConnection(new IPCMessageReader(process), new IPCMessageWriter(process));
 const restricted = process.argv.includes("--restricted");
-// ONNX Runtime's arithmetic loads its library at the first merge, which a restricted worker never comes to.
-const engines = restricted ? new EngineCache(new OnnxRuntimeArithmetic()) : new EngineCache(chooseArithmetic(), chooseHasher());
+// In an untrusted workspace files are looked into without anything native.
+const engines = restricted
+  ? new EngineCache(new StackArithmetic(new PlainArithmetic()))
+  : new EngineCache(chooseArithmetic(), chooseHasher());
 const server = serve(connection, engines, { restricted });
 
 process.on("disconnect", () => {

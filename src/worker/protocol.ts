@@ -1,11 +1,15 @@
 import type { z } from "zod";
 import type { EngineMemory } from "../engines/engine.ts";
 import type { ErrorCode } from "../formats/errors.ts";
+import type { InspectionTarget, LayerTarget } from "../jobs/inspection/inspections.ts";
+import type { HeatMapTile, InspectionHeader, LayerDetail, LayerStatistics } from "../jobs/inspection/types.ts";
+import type { CompareResult } from "../jobs/comparison/types.ts";
 import type { JobContext, Progress } from "../jobs/context.ts";
 import type {
   Backend,
   Base,
   benchOptionsSchema,
+  compareOptionsSchema,
   deltaOptionsSchema,
   doctorOptionsSchema,
   exportOptionsSchema,
@@ -47,6 +51,7 @@ export interface Jobs {
   readonly grid: { readonly options: z.input<typeof gridOptionsSchema>; readonly result: GridResult };
   readonly bake: { readonly options: z.input<typeof bakeOptionsSchema>; readonly result: BakeResult };
   readonly inspect: { readonly options: z.input<typeof inspectOptionsSchema>; readonly result: InspectResult };
+  readonly compare: { readonly options: z.input<typeof compareOptionsSchema>; readonly result: CompareResult };
   readonly bench: { readonly options: z.input<typeof benchOptionsSchema>; readonly result: BenchResult };
   readonly doctor: { readonly options: z.input<typeof doctorOptionsSchema>; readonly result: DoctorResult };
 }
@@ -81,7 +86,7 @@ type JobRequests = {
 };
 
 /** Host to worker, answered. */
-export interface Requests extends JobRequests {
+export interface Requests extends JobRequests, InspectionRequests {
   /** Reads headers alone. */
   readonly "files/describe": { readonly params: { readonly paths: readonly string[] }; readonly result: readonly FileSummary[] };
   /** Reads no network: works before the engine is loaded. */
@@ -99,6 +104,25 @@ export interface Requests extends JobRequests {
   readonly "engine/setStack": {
     readonly params: { readonly path: string; readonly stack: readonly StackItem[] };
     readonly result: AppliedStack;
+  };
+}
+
+/** Looking inside a file. Headers are read at once, values layer by layer as they are asked for; nothing native is needed. */
+interface InspectionRequests {
+  readonly "inspection/open": { readonly params: InspectionTarget; readonly result: InspectionHeader };
+  readonly "inspection/statistics": {
+    readonly params: LayerTarget & { readonly layers: readonly number[] };
+    readonly result: readonly LayerStatistics[];
+  };
+  readonly "inspection/detail": { readonly params: LayerTarget & { readonly layer: number }; readonly result: LayerDetail };
+  readonly "inspection/tile": {
+    readonly params: LayerTarget & { readonly layer: number; readonly level: number; readonly x: number; readonly y: number };
+    readonly result: HeatMapTile;
+  };
+  /** Which of the candidates, bundles and checkpoints, a delta was made for. */
+  readonly "inspection/findBase": {
+    readonly params: { readonly fingerprint: string; readonly candidates: readonly string[] };
+    readonly result: string | null;
   };
 }
 

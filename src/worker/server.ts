@@ -5,6 +5,7 @@ import { describePrompts } from "../jobs/describe-prompt.ts";
 import { describeFile } from "../jobs/describe.ts";
 import { checkOptions } from "../jobs/check-options.ts";
 import type { EngineCache, LoadedBundle } from "../jobs/engine-cache.ts";
+import { findBase, Inspections } from "../jobs/inspection/inspections.ts";
 import { stackOptionsSchema } from "../jobs/options.ts";
 import { readPictureParameters } from "../jobs/picture-parameters.ts";
 import { runJob } from "../jobs/run.ts";
@@ -20,10 +21,20 @@ export interface WorkerServer {
   close(): Promise<void>;
 }
 
-const JOB_KINDS = ["export", "delta", "generate", "grid", "bake", "inspect", "bench", "doctor"] as const satisfies readonly JobKind[];
-const ALLOWED_WHEN_RESTRICTED: readonly JobKind[] = ["inspect"];
+const JOB_KINDS = [
+  "export",
+  "delta",
+  "generate",
+  "grid",
+  "bake",
+  "inspect",
+  "compare",
+  "bench",
+  "doctor",
+] as const satisfies readonly JobKind[];
 /** Files described at the same time: while one is parsed others are read. */
 const DESCRIBED_AT_ONCE = 8;
+const ALLOWED_WHEN_RESTRICTED: readonly JobKind[] = ["inspect", "compare"];
 const REQUEST_FAILED = -32803;
 
 /** A JSON-RPC error that keeps the code and the sentence of an error for users; anything else is "internal". */
@@ -50,6 +61,7 @@ function toLoadedEngine({ folder, engine, stack }: LoadedBundle): LoadedEngine {
 export function serve(connection: MessageConnection, engines: EngineCache, { restricted }: ServerOptions): WorkerServer {
   const progressType = new ProgressType<JobProgress>();
   const running = new Map<AbortController, Promise<unknown>>();
+  const inspections = new Inspections(engines.arithmetic);
 
   function notify<M extends keyof Notifications>(method: M, params: Notifications[M]): void {
     connection.sendNotification(method, params).catch(() => {}); // The host is gone; so is the reader of this.
@@ -147,10 +159,17 @@ export function serve(connection: MessageConnection, engines: EngineCache, { res
     return loaded.jobs.run(() => loaded.stack.set(options.stack, signal)).finally(announceEngines);
   });
 
+  handle("inspection/open", (target) => inspections.open(target));
+  handle("inspection/statistics", ({ layers, ...target }, signal) => inspections.statistics(target, layers, signal));
+  handle("inspection/detail", ({ layer, ...target }, signal) => inspections.detail(target, layer, signal));
+  handle("inspection/tile", ({ layer, level, x, y, ...target }) => inspections.tile(target, layer, { level, x, y }));
+  handle("inspection/findBase", async ({ fingerprint, candidates }, signal) => (await findBase(fingerprint, candidates, signal)) ?? null);
+
   return {
     async close() {
       for (const controller of running.keys()) controller.abort();
       await Promise.allSettled(running.values());
+      await inspections.closeAll();
       await engines.unloadAll();
     },
   };

@@ -11,6 +11,7 @@ export const DIFFERENCE: UpdateKind = {
   rank: () => 0,
   misfit: (shapes, size) => matrixMisfit(shapes.get("diff")![0] ?? 1, sizeFrom(shapes.get("diff")!, 1), size),
   inputs: (shapes) => shapes.get("diff")![1],
+  changedShape: (shapes) => shapes.get("diff")!,
   // A copy: what is done to a change must not reach the factor.
   change: (factors) => Promise.resolve(factor(factors, "diff").values.slice()),
 };

@@ -22,6 +22,8 @@ export interface UpdateKind {
   misfit(shapes: FactorShapes, size: BlockSize): string | undefined;
   /** Width of the input of the module that is changed, where the factors tell. */
   inputs?(shapes: FactorShapes): number | undefined;
+  /** The shape of the weight that is changed, as a matrix at least; absent where the factors do not tell. */
+  changedShape?(shapes: FactorShapes): readonly number[];
   /** The change at strength 1, alpha included. */
   change?(factors: Factors, size: BlockSize, product: MatrixProduct): Promise<Float32Array>;
   /** Changes the block's values in place. */

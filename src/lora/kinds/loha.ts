@@ -29,6 +29,7 @@ export const LOHA: UpdateKind = {
   rank: (shapes) => shapes.get("hada_w1_b")![0]!,
   misfit: (shapes, size) => matrixMisfit(...changedSize(shapes, 1), size),
   inputs: (shapes) => shapes.get("hada_w1_b")![1],
+  changedShape: (shapes) => changedSize(shapes, 1),
   async change(factors, _, product) {
     const first = await rebuildHalf(factors, 1, product);
     const second = await rebuildHalf(factors, 2, product);

@@ -38,6 +38,10 @@ export const LOKR: UpdateKind = {
     // Only a convolution's w2_b is flattened; cross-attention, which this is asked for, has none.
     return kernel === 1 ? firstSize(shapes)[1] * columns : undefined;
   },
+  changedShape(shapes) {
+    const [first, second] = [firstSize(shapes), secondSize(shapes)];
+    return [first[0] * second[0], first[1] * second[1] * second[2]];
+  },
   async change(factors, _, product) {
     const first = await whole(factors, "lokr_w1", undefined, product);
     const second = await whole(factors, "lokr_w2", factors.has("lokr_t2") ? "lokr_t2" : undefined, product);

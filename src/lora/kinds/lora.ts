@@ -17,6 +17,7 @@ export const LORA: UpdateKind = {
   rank: (shapes) => pair(shapes)[1][0]!,
   misfit: (shapes, size) => matrixMisfit(pair(shapes)[0][0]!, sizeFrom(pair(shapes)[1], 1), size),
   inputs: (shapes) => pair(shapes)[1][1],
+  changedShape: (shapes) => [pair(shapes)[0][0]!, ...pair(shapes)[1].slice(1)],
   async change(factors, _, product) {
     const down = asMatrix(factor(factors, "lora_down"));
     const { values } = await product.multiply(asMatrix(factor(factors, "lora_up")), down);
@@ -41,6 +42,7 @@ export const TUCKER_LORA: UpdateKind = {
     const kernel = sizeFrom(shapes.get("lora_mid")!, 2);
     return matrixMisfit(pair(shapes)[0][0]!, pair(shapes)[1][1]! * kernel, size);
   },
+  changedShape: (shapes) => [pair(shapes)[0][0]!, pair(shapes)[1][1]!, ...shapes.get("lora_mid")!.slice(2)],
   async change(factors, _, product) {
     const down = asMatrix(factor(factors, "lora_down"));
     const up = transpose(asMatrix(factor(factors, "lora_up")));
