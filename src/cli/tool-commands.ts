@@ -1,10 +1,13 @@
 import type { Command } from "commander";
-import { parseLora } from "./arguments.ts";
+import { parseInteger, parseLora, parseNumber } from "./arguments.ts";
+import { parseLoraArgument } from "../lora/strengths.ts";
 import type { Runner } from "./program.ts";
 
 /** The merging tools. */
 export function addTools(program: Command, runner: Runner): void {
   addBake(program, runner);
+  addResize(program, runner);
+  addMergeLoras(program, runner);
 }
 
 function addBake(program: Command, runner: Runner): void {
@@ -17,5 +20,33 @@ function addBake(program: Command, runner: Runner): void {
     .option("--overwrite", "replace a file that exists")
     .action((checkpoint: string, options: Record<string, unknown>) =>
       runner.perform({ kind: "bake", options: { checkpoint, ...options }, file: checkpoint }),
+    );
+}
+
+function addResize(program: Command, runner: Runner): void {
+  program
+    .command("resize")
+    .argument("<lora>", "a LoRA's .safetensors file")
+    .description("write a LoRA with a smaller rank; reports the error of each layer")
+    .option("-o, --output <file.safetensors>", "the new LoRA")
+    .option("--rank <n>", "the largest rank of a layer", parseInteger)
+    .option("--energy <fraction>", "the smallest ranks that keep this part of the squared norm, such as 0.99", parseNumber)
+    .option("--overwrite", "replace a file that exists")
+    .action((lora: string, options: Record<string, unknown>) =>
+      runner.perform({ kind: "resize", options: { lora, ...options }, file: lora }),
+    );
+}
+
+function addMergeLoras(program: Command, runner: Runner): void {
+  program
+    .command("merge-loras")
+    .argument("<lora[:scale[:te]][:lbw=weights]...>", "LoRAs and their scales")
+    .description("sum LoRAs into one file: exactly, or with --rank or --energy as near as that allows")
+    .option("-o, --output <file.safetensors>", "the new LoRA")
+    .option("--rank <n>", "the largest rank of a layer (default: the sum of the ranks, which is exact)", parseInteger)
+    .option("--energy <fraction>", "the smallest ranks that keep this part of the squared norm, such as 0.99", parseNumber)
+    .option("--overwrite", "replace a file that exists")
+    .action((loras: string[], options: Record<string, unknown>) =>
+      runner.perform({ kind: "mergeLoras", options: { lora: loras.map(parseLoraArgument), ...options }, file: loras[0] }),
     );
 }

@@ -12,3 +12,22 @@ export function bakeWords({ file, bytes, changed, loras }: JobResults["bake"]): 
     }),
   ];
 }
+
+/** Layers beyond this many are counted; --json lists them all. */
+const SHOWN_LAYERS = 20;
+
+/** A LoRA that was made of others, the layers with the largest errors first. */
+export function combinedWords({ file, bytes, layers, error }: JobResults["resize"]): string[] {
+  const shown = layers.toSorted((a, b) => b.error - a.error).slice(0, SHOWN_LAYERS);
+  const width = Math.max(0, ...shown.map(({ name }) => name.length));
+  return [
+    `LoRA: ${file} (${formatBytes(bytes)})`,
+    `  ${layers.length} layers, relative error in all ${errorText(error)}`,
+    ...shown.map(({ name, from, to, error: own }) => `  ${name.padEnd(width)} rank ${from} → ${to}, error ${errorText(own)}`),
+    ...(layers.length > SHOWN_LAYERS ? [`  … and ${layers.length - SHOWN_LAYERS} more (--json lists all)`] : []),
+  ];
+}
+
+function errorText(error: number): string {
+  return error === 0 ? "0" : error.toExponential(2);
+}

@@ -2,6 +2,7 @@ import { bake } from "./bake.ts";
 import { bench } from "./bench.ts";
 import { compare } from "./compare.ts";
 import type { CompareResult } from "./comparison/types.ts";
+import { mergeLoras, resizeLora } from "./combined-lora.ts";
 import { checkOptions } from "./check-options.ts";
 import type { JobContext } from "./context.ts";
 import { makeDeltaFile } from "./delta.ts";
@@ -21,8 +22,8 @@ import {
   gridOptionsSchema,
   inspectOptionsSchema,
 } from "./options.ts";
-import { bakeOptionsSchema } from "./tool-options.ts";
-import type { BakeResult } from "./tool-results.ts";
+import { bakeOptionsSchema, mergeLorasOptionsSchema, resizeOptionsSchema } from "./tool-options.ts";
+import type { BakeResult, CombinedLoraResult } from "./tool-results.ts";
 import type { BenchResult, DeltaResult, DoctorResult, ExportResult, GenerateResult, GridResult, InspectResult } from "./results.ts";
 
 export interface JobResults {
@@ -31,6 +32,8 @@ export interface JobResults {
   readonly generate: GenerateResult;
   readonly grid: GridResult;
   readonly bake: BakeResult;
+  readonly resize: CombinedLoraResult;
+  readonly mergeLoras: CombinedLoraResult;
   readonly inspect: InspectResult;
   readonly compare: CompareResult;
   readonly bench: BenchResult;
@@ -49,6 +52,8 @@ const RUNNERS: { readonly [Kind in JobKind]: Runner<JobResults[Kind]> } = {
   bake: (options, context, engines) => bake(checkOptions(bakeOptionsSchema, options), context, engines.arithmetic),
   inspect: (options, context, engines) => inspectFile(checkOptions(inspectOptionsSchema, options), context, engines.arithmetic),
   compare: (options, context, engines) => compare(checkOptions(compareOptionsSchema, options), context, engines.arithmetic),
+  resize: (options, context) => resizeLora(checkOptions(resizeOptionsSchema, options), context),
+  mergeLoras: (options, context) => mergeLoras(checkOptions(mergeLorasOptionsSchema, options), context),
   bench: (options, context, engines) => bench(checkOptions(benchOptionsSchema, options), context, engines),
   doctor: (options, context, engines) => {
     checkOptions(doctorOptionsSchema, options);

@@ -11,4 +11,26 @@ export const bakeOptionsSchema = z.strictObject({
   overwrite: z.boolean().default(false),
 });
 
+/** How much of a decomposition is kept; both: as few as hold the energy, at most the rank. */
+const truncation = {
+  rank: z.int().positive().optional(),
+  energy: z.number().gt(0).max(1).optional(),
+};
+
+export const resizeOptionsSchema = z
+  .strictObject({ lora: z.string().min(1), output: z.string().min(1), ...truncation, overwrite: z.boolean().default(false) })
+  .refine(({ rank, energy }) => rank !== undefined || energy !== undefined, {
+    path: ["rank"],
+    message: "a whole number, or --energy given",
+  });
+
+export const mergeLorasOptionsSchema = z.strictObject({
+  lora: z.array(loraReferenceSchema).nonempty(),
+  output: z.string().min(1),
+  ...truncation,
+  overwrite: z.boolean().default(false),
+});
+
 export type BakeOptions = z.infer<typeof bakeOptionsSchema>;
+export type ResizeOptions = z.infer<typeof resizeOptionsSchema>;
+export type MergeLorasOptions = z.infer<typeof mergeLorasOptionsSchema>;

@@ -10,3 +10,23 @@ export interface BakeResult {
   readonly loras: readonly LoraReport[];
   readonly warnings: readonly string[];
 }
+
+/** One layer of a LoRA that was made; `name` is its module's in the new file. */
+export interface ToolLayer {
+  readonly name: string;
+  /** The rank before; that of the exact sum where LoRAs are merged. */
+  readonly from: number;
+  readonly to: number;
+  /** Frobenius norm of what was dropped, relative to the whole change's. */
+  readonly error: number;
+}
+
+/** Of `resize` and `mergeLoras`. */
+export interface CombinedLoraResult {
+  readonly file: string;
+  readonly bytes: number;
+  readonly layers: readonly ToolLayer[];
+  /** Of all layers together, as for one; 0 where nothing was dropped. */
+  readonly error: number;
+  readonly warnings: readonly string[];
+}

@@ -103,6 +103,11 @@ const VAE: VaeStructure = {
   quantConvolutions: true,
 };
 
+/** Whether the published checkpoint of an architecture is known here. */
+export function isDescribed(architecture: Architecture): architecture is DescribedArchitecture {
+  return Object.hasOwn(UNETS, architecture);
+}
+
 /**
  * The published single-file checkpoint of an architecture without its numbers: every weight's name, shape and dtype. It stands in no
  * file; offsets count from the start of the tensors' data, in the order listed.

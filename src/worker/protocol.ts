@@ -18,8 +18,8 @@ import type {
   inspectOptionsSchema,
   stackItemSchema,
 } from "../jobs/options.ts";
-import type { bakeOptionsSchema } from "../jobs/tool-options.ts";
-import type { BakeResult } from "../jobs/tool-results.ts";
+import type { bakeOptionsSchema, mergeLorasOptionsSchema, resizeOptionsSchema } from "../jobs/tool-options.ts";
+import type { BakeResult, CombinedLoraResult } from "../jobs/tool-results.ts";
 import type {
   AppliedStack,
   BenchResult,
@@ -50,6 +50,8 @@ export interface Jobs {
   readonly generate: { readonly options: z.input<typeof generateOptionsSchema>; readonly result: GenerateResult };
   readonly grid: { readonly options: z.input<typeof gridOptionsSchema>; readonly result: GridResult };
   readonly bake: { readonly options: z.input<typeof bakeOptionsSchema>; readonly result: BakeResult };
+  readonly resize: { readonly options: z.input<typeof resizeOptionsSchema>; readonly result: CombinedLoraResult };
+  readonly mergeLoras: { readonly options: z.input<typeof mergeLorasOptionsSchema>; readonly result: CombinedLoraResult };
   readonly inspect: { readonly options: z.input<typeof inspectOptionsSchema>; readonly result: InspectResult };
   readonly compare: { readonly options: z.input<typeof compareOptionsSchema>; readonly result: CompareResult };
   readonly bench: { readonly options: z.input<typeof benchOptionsSchema>; readonly result: BenchResult };

@@ -27,6 +27,8 @@ const JOB_KINDS = [
   "generate",
   "grid",
   "bake",
+  "resize",
+  "mergeLoras",
   "inspect",
   "compare",
   "bench",

@@ -1,6 +1,6 @@
 import { HouseholderQr } from "./householder-qr.ts";
 import { jacobiSvd, type Svd } from "./jacobi-svd.ts";
-import { columnsOf, dot, rowsOf, vector, zeroVectors, type Vectors } from "./vectors.ts";
+import { columnsOf, dot, rowsOf, sumOfSquares, vector, zeroVectors, type Vectors } from "./vectors.ts";
 
 /** The factors of a LoRA, row-major: up [rows, rank] · down [rank, columns]. */
 export interface LowRankProduct {
@@ -16,6 +16,11 @@ export interface LowRankProduct {
  */
 export function lowRankSingularValues(product: LowRankProduct): Float64Array {
   return jacobiSvd(decompose(product).core).singularValues;
+}
+
+/** The square of the Frobenius norm of up·down, see `lowRankSingularValues`: that of R_up·R_downᵀ. */
+export function lowRankSquare(product: LowRankProduct): number {
+  return sumOfSquares(decompose(product).core.values);
 }
 
 /** The singular value decomposition of up·down, see `lowRankSingularValues`. `left` and `right` are made as far as they are asked for. */

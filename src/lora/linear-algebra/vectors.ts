@@ -48,3 +48,10 @@ export function dot(a: Float64Array, b: Float64Array, start = 0): number {
 export function addScaled(y: Float64Array, factor: number, x: Float64Array, start = 0): void {
   for (let i = start; i < y.length; i++) y[i]! += factor * x[i]!;
 }
+
+/** Σ value². */
+export function sumOfSquares(values: Float64Array | Float32Array): number {
+  let sum = 0;
+  for (let i = 0; i < values.length; i++) sum += values[i]! ** 2;
+  return sum;
+}
