@@ -24,6 +24,7 @@ const SUITE_LIMIT_MILLISECONDS = 10 * 60_000;
 /** A server, a workspace and a browser for `body`; all gone afterwards. */
 async function withServer(tools, setup, body) {
   const workspace = createWorkspace(join(root, "demo", "emoji-xl"));
+  setup.prepare?.(workspace.folder);
   const data = join(root, ".test", `server-data-${process.pid}-${Date.now()}`);
   let server;
   let browser;
@@ -78,11 +79,12 @@ async function runFlows(tools) {
     const start = Date.now();
     await withServer(
       tools,
-      { settings: flow.settings, installed: root, trusted: flow.trusted ?? true },
+      { settings: flow.settings, installed: root, trusted: flow.trusted ?? true, prepare: flow.prepare },
       async ({ browser, server, workspace }) => {
-        const workbench = await Workbench.open(browser, { port: server.port, workspace }, screenshots);
+        const openWindow = () => Workbench.open(browser, { port: server.port, workspace }, screenshots);
+        const workbench = await openWindow();
         try {
-          await flow.run({ workbench, workspace, server: server.processId });
+          await flow.run({ workbench, workspace, server: server.processId, changeSettings: server.changeSettings, openWindow });
           counts.passed++;
           console.log(`  ✓ ${flow.name} (${Date.now() - start} ms)`);
         } catch (error) {

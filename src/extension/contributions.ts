@@ -58,6 +58,7 @@ export interface Commands {
     argument?: Selection | (EntryArguments & EntryChange & { readonly scale: number }) | { readonly step: number },
     selected?: Selected,
   ) => Promise<StackResult | undefined>;
+  "tensorrt.toggleInStack": (argument?: Selection, selected?: Selected) => Promise<StackResult | undefined>;
   "tensorrt.moveInStack": (argument: { readonly by: -1 | 1 }) => Promise<StackResult | undefined>;
   "tensorrt.clearStack": (argument?: Selection | StackArguments) => Promise<StackResult | undefined>;
   "tensorrt.chooseEngine": (argument?: Selection | StackArguments) => Promise<void>;

@@ -8,7 +8,7 @@ import { deleteFile, rebuildEngine, reveal } from "./commands/manage.ts";
 import { doctor, inspect } from "./commands/reports.ts";
 import { runBatch } from "./commands/runBatch.ts";
 import type { Services } from "./commands/services.ts";
-import { addToStack, chooseEngine, clearStack, moveInStack, removeFromStack, setScale } from "./commands/stack.ts";
+import { addToStack, chooseEngine, clearStack, moveInStack, removeFromStack, setScale, toggleInStack } from "./commands/stack.ts";
 import { registerCommands, TASK_TYPE } from "./contributions.ts";
 import { ModelFiles } from "./files.ts";
 import { SummaryStore } from "./files/summaries.ts";
@@ -17,7 +17,7 @@ import { createLog } from "./log.ts";
 import { ReportDocuments } from "./reports.ts";
 import { trackStacks } from "./stack/context.ts";
 import { Stacks } from "./stack/stacks.ts";
-import { createStatusItem } from "./status.ts";
+import { StatusItem } from "./status.ts";
 import { TaskProvider } from "./tasks/provider.ts";
 import { DeltasView } from "./views/deltas.ts";
 import { EnginesView } from "./views/engines.ts";
@@ -56,7 +56,7 @@ export function activate(context: vscode.ExtensionContext): void {
     files,
     stacks,
     reports.register(),
-    createStatusItem(worker),
+    new StatusItem(worker, stacks),
     new EnginesView({ files, worker, stacks, makeDelta: (engine, lora) => makeDelta(services, engine, lora) }).register(),
     new DeltasView(files).register(),
     vscode.tasks.registerTaskProvider(TASK_TYPE, tasks),
@@ -77,6 +77,7 @@ export function activate(context: vscode.ExtensionContext): void {
       "tensorrt.addToStack": addToStack(services),
       "tensorrt.removeFromStack": removeFromStack(services),
       "tensorrt.setScale": setScale(services),
+      "tensorrt.toggleInStack": toggleInStack(services),
       "tensorrt.moveInStack": moveInStack(services),
       "tensorrt.clearStack": clearStack(services),
       "tensorrt.chooseEngine": chooseEngine(services),

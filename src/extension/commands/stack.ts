@@ -119,6 +119,20 @@ function stepScale(services: Services, engine: string, step: number): Promise<St
   );
 }
 
+/** Switches the selected LoRAs off, or on where all of them are off. */
+export function toggleInStack(services: Services): Commands["tensorrt.toggleInStack"] {
+  return (argument, selected) =>
+    services.jobs.interactively(async () => {
+      const { engine } = services.stacks;
+      const files = services.selectedEntries(argument, selected);
+      if (engine === undefined || files.length === 0) return undefined;
+      return change(services, engine, (stack) => {
+        const isOn = stack.some((entry) => files.includes(entry.file) && entry.enabled);
+        return withChanges(stack, files, { enabled: !isOn });
+      });
+    });
+}
+
 /** Moves the selected LoRAs up (-1) or down (1), by keys. */
 export function moveInStack(services: Services): Commands["tensorrt.moveInStack"] {
   return ({ by }) =>

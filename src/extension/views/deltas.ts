@@ -4,7 +4,8 @@ import { VIEWS } from "../contributions.ts";
 import type { ModelFile, ModelFiles } from "../files.ts";
 import { fits } from "../fit.ts";
 import { LORA_MIME, URI_LIST_MIME, dragFiles } from "./drag.ts";
-import { type FileNode, type FolderNode, adapterNode, folderNode } from "./nodes.ts";
+import { type FileNode, type FolderNode, adapterNode, adapterTooltip, folderNode } from "./nodes.ts";
+import { Redraw } from "./redraw.ts";
 
 /** Files of a folder that is shown unfolded; one with thousands stays folded until it is asked for. */
 const FEW_FILES = 50;
@@ -32,7 +33,7 @@ export class DeltasView implements vscode.TreeDataProvider<Node>, vscode.TreeDra
   #nodes = new Map<string, { item: vscode.TreeItem } & FileNode>();
   /** Paths of rows to be drawn again; undefined: all. */
   #stale: Set<string> | undefined = new Set();
-  #timer: NodeJS.Timeout | undefined;
+  readonly #redraw = new Redraw(() => this.#draw(), REDRAW_MILLISECONDS);
 
   constructor(files: ModelFiles) {
     this.#files = files;
@@ -49,12 +50,21 @@ export class DeltasView implements vscode.TreeDataProvider<Node>, vscode.TreeDra
       view,
       this.#changed,
       this.#files.onDidChange((described) => this.#onFiles(described)),
-      { dispose: () => clearTimeout(this.#timer) },
+      this.#redraw,
     );
   }
 
   getTreeItem(node: Node): vscode.TreeItem {
     return node.item;
+  }
+
+  resolveTreeItem(item: vscode.TreeItem, node: Node): vscode.TreeItem {
+    const file = "uri" in node ? this.#files.get(node.uri.fsPath) : undefined;
+    if (!file) return item;
+    const isKnown = file.summary.kind === "lora" || file.summary.kind === "delta";
+    const fitting = this.#files.of("engine bundle").filter((engine) => fits(file, engine) === true);
+    item.tooltip = adapterTooltip(file, isKnown ? fitting.map(({ uri }) => basename(uri.fsPath)) : undefined);
+    return item;
   }
 
   async getChildren(node?: Node): Promise<Node[]> {
@@ -83,33 +93,21 @@ export class DeltasView implements vscode.TreeDataProvider<Node>, vscode.TreeDra
     const names = new Map(files.map((file) => [file, basename(file.uri.fsPath)]));
     files.sort((a, b) => COLLATOR.compare(names.get(a)!, names.get(b)!));
     this.#files.describe(files.map(({ uri }) => uri.fsPath));
-    const engines = this.#engines();
     return files.map((file) => {
-      const node = this.#node(file, engines);
+      const node = adapterNode(file);
       this.#nodes.set(file.uri.fsPath, node);
       return node;
     });
   }
 
-  #engines(): readonly ModelFile[] {
-    return this.#files.of("engine bundle");
-  }
-
-  #node(file: ModelFile, engines: readonly ModelFile[]): FileNode {
-    const isKnown = file.summary.kind === "lora" || file.summary.kind === "delta";
-    const fitting = engines.filter((engine) => fits(file, engine) === true);
-    return adapterNode(file, isKnown ? fitting.map(({ uri }) => basename(uri.fsPath)) : undefined);
-  }
-
   #onFiles(described: readonly ModelFile[] | undefined): void {
-    // Of what is no LoRA after all the row goes; which engines there are decides what every row fits.
-    if (!described || described.some((file) => file.form === "bundle" || !isAdapter(file))) this.#stale = undefined;
+    // Of what is no LoRA after all the row goes.
+    if (!described || described.some((file) => file.form === "safetensors" && !isAdapter(file))) this.#stale = undefined;
     else for (const { uri } of described) this.#stale?.add(uri.fsPath);
-    this.#timer ??= setTimeout(() => this.#redraw(), REDRAW_MILLISECONDS);
+    this.#redraw.request();
   }
 
-  #redraw(): void {
-    this.#timer = undefined;
+  #draw(): void {
     const stale = this.#stale;
     this.#stale = new Set();
     if (!stale) {
@@ -117,12 +115,11 @@ export class DeltasView implements vscode.TreeDataProvider<Node>, vscode.TreeDra
       this.#changed.fire(undefined);
       return;
     }
-    const engines = this.#engines();
     const nodes: FileNode[] = [];
     for (const path of stale) {
       const [node, file] = [this.#nodes.get(path), this.#files.get(path)];
       if (!node || !file) continue;
-      node.item = this.#node(file, engines).item;
+      node.item = adapterNode(file).item;
       nodes.push(node);
     }
     if (nodes.length > 0) this.#changed.fire(nodes);

@@ -6,6 +6,7 @@ import type { Stacks } from "../stack/stacks.ts";
 import type { WorkerHost } from "../worker/host.ts";
 import { LORA_MIME, URI_LIST_MIME, droppedUris, isLoraName } from "./drag.ts";
 import { type FileNode, componentNodes, engineNode } from "./nodes.ts";
+import { Redraw } from "./redraw.ts";
 
 export interface EnginesViewParts {
   readonly files: ModelFiles;
@@ -29,10 +30,12 @@ export class EnginesView implements vscode.TreeDataProvider<FileNode>, vscode.Tr
   register(): vscode.Disposable {
     const { files, worker, stacks } = this.#parts;
     const view = vscode.window.createTreeView(VIEWS.engines, { treeDataProvider: this, dragAndDropController: this });
-    const changed = (): void => this.#changed.fire();
+    const redraw = new Redraw(() => this.#changed.fire());
+    const changed = (): void => redraw.request();
     return vscode.Disposable.from(
       view,
       this.#changed,
+      redraw,
       files.onDidChange((described) => (!described || described.some(({ form }) => form === "bundle")) && changed()),
       worker.onDidChangeEngines(changed),
       stacks.onDidChange(changed),

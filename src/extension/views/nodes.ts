@@ -4,7 +4,7 @@ import type { AppliedStack, LoadedEngine } from "../../worker/protocol.ts";
 import type { ViewItem } from "../contributions.ts";
 import type { ModelFile } from "../files.ts";
 import type { StackEntry } from "../stack/entries.ts";
-import { detailOf, factsTooltip, formatBytes, formatScale, joined } from "./texts.ts";
+import { detailOf, factsTooltip, formatBytes, formatScale, joined, stackSizeText } from "./texts.ts";
 
 /** A row of a view that stands for a file. */
 export interface FileNode {
@@ -63,11 +63,6 @@ function builtForOf({ summary }: ModelFile): string | undefined {
   return summary.backend === "onnxruntime" ? vscode.l10n.t("any processor") : vscode.l10n.t("any GPU that the library supports");
 }
 
-function stackText(size: number): string | undefined {
-  if (size === 0) return undefined;
-  return size === 1 ? vscode.l10n.t("1 LoRA") : vscode.l10n.t("{0} LoRAs", size);
-}
-
 export function engineNode(file: ModelFile, state: EngineState): FileNode {
   const { loaded, stackSize } = state;
   const { summary } = file;
@@ -81,7 +76,8 @@ export function engineNode(file: ModelFile, state: EngineState): FileNode {
   if (summary.components) item.collapsibleState = vscode.TreeItemCollapsibleState.Collapsed;
   const memory = loaded && vscode.l10n.t("in memory, {0}", formatBytes(loaded.memoryBytes));
   const size = summary.bundleBytes === undefined ? undefined : formatBytes(summary.bundleBytes);
-  item.description = summary.kind === "engine bundle" ? joined([detailOf(file), memory ?? size, loaded && stackText(stackSize)]) : "";
+  const { architectureLabel, precision } = summary;
+  item.description = joined([architectureLabel, precision, memory ?? size, loaded && stackSizeText(stackSize), summary.backend]);
   const backend = joined([summary.backend, summary.backendVersion]);
   item.tooltip = factsTooltip(
     basename(file.uri.fsPath),
@@ -93,7 +89,7 @@ export function engineNode(file: ModelFile, state: EngineState): FileNode {
       [vscode.l10n.t("Checkpoint"), summary.checkpoint],
       [vscode.l10n.t("Size"), size],
       [vscode.l10n.t("State"), memory ?? vscode.l10n.t("not loaded")],
-      [vscode.l10n.t("Stack"), stackText(stackSize)],
+      [vscode.l10n.t("Stack"), stackSizeText(stackSize)],
       [vscode.l10n.t("Folder"), file.uri.fsPath],
     ],
     problem === undefined ? [] : [problem],
@@ -142,17 +138,22 @@ export function componentNodes(file: ModelFile): FileNode[] {
   });
 }
 
-/**
- * A LoRA or delta, or a file that may be one.
- * @param engines names of the engines that it fits; undefined where that is not known
- */
-export function adapterNode(file: ModelFile, engines: readonly string[] | undefined): FileNode {
+const ADAPTER_ICONS = { delta: new vscode.ThemeIcon("layers"), lora: new vscode.ThemeIcon("file-binary") } as const;
+
+/** A LoRA or delta, or a file that may be one. Its tooltip is made when it is asked for: there may be thousands. */
+export function adapterNode(file: ModelFile): FileNode {
   const { summary } = file;
   const isDelta = file.form === "delta" || summary.kind === "delta";
-  const kind: ViewItem = isDelta ? "delta" : "lora";
+  const kind = isDelta ? "delta" : "lora";
   const item = fileItem(file, kind);
-  item.iconPath = summary.kind === "unreadable" ? WARNING : new vscode.ThemeIcon(isDelta ? "layers" : "file-binary");
-  item.tooltip = factsTooltip(
+  item.iconPath = summary.kind === "unreadable" ? WARNING : ADAPTER_ICONS[kind];
+  return { uri: file.uri, kind, item };
+}
+
+/** @param engines names of the engines that it fits; undefined where that is not known */
+export function adapterTooltip(file: ModelFile, engines: readonly string[] | undefined): vscode.MarkdownString {
+  const { summary } = file;
+  return factsTooltip(
     basename(file.uri.fsPath),
     [
       [vscode.l10n.t("Architecture"), summary.architectureLabel],
@@ -166,7 +167,6 @@ export function adapterNode(file: ModelFile, engines: readonly string[] | undefi
     ],
     summary.problem === undefined ? [] : [summary.problem],
   );
-  return { uri: file.uri, kind, item };
 }
 
 /** A folder's LoRAs and deltas, folded away where they are many. */

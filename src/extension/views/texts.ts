@@ -27,6 +27,12 @@ export function formatScale(scale: number): string {
   return digits < 2 ? scale.toFixed(2) : text;
 }
 
+/** How many LoRAs a stack applies; nothing for an empty one. */
+export function stackSizeText(size: number): string | undefined {
+  if (size === 0) return undefined;
+  return size === 1 ? vscode.l10n.t("1 LoRA") : vscode.l10n.t("{0} LoRAs", size);
+}
+
 export function joined(parts: readonly (string | undefined)[]): string {
   return parts.filter((part) => part !== undefined && part !== "").join(" · ");
 }

@@ -7,6 +7,8 @@ import { join } from "node:path";
 export interface Server {
   readonly port: number;
   readonly processId: number;
+  /** Settings over those it was started with; open windows take them at once. */
+  changeSettings(settings: Readonly<Record<string, unknown>>): void;
   stop(): Promise<void>;
 }
 
@@ -66,7 +68,12 @@ export interface ServerSetup {
  */
 export async function startServer(serverFolder: string, dataFolder: string, setup: ServerSetup): Promise<Server> {
   mkdirSync(join(dataFolder, "data", "Machine"), { recursive: true });
-  writeFileSync(join(dataFolder, "data", "Machine", "settings.json"), JSON.stringify({ ...SETTINGS, ...setup.settings }, undefined, 2));
+  let settings = {};
+  const changeSettings = (changes: Readonly<Record<string, unknown>>): void => {
+    settings = { ...settings, ...changes };
+    writeFileSync(join(dataFolder, "data", "Machine", "settings.json"), JSON.stringify(settings, undefined, 2));
+  };
+  changeSettings({ ...SETTINGS, ...setup.settings });
   if (setup.installed) {
     mkdirSync(join(dataFolder, "extensions"));
     symlinkSync(setup.installed, join(dataFolder, "extensions", "tensorrt-redux.tensorrt-redux-0.1.0"), "dir");
@@ -88,6 +95,7 @@ export async function startServer(serverFolder: string, dataFolder: string, setu
   return {
     port,
     processId: child.pid ?? -1,
+    changeSettings,
     stop: () =>
       new Promise((resolve) => {
         if (child.exitCode !== null || child.signalCode !== null) return resolve();

@@ -124,6 +124,11 @@ export class Workbench {
     return this.page.locator(".pane-body .monaco-list-row").filter({ hasText: text });
   }
 
+  /** The part of the side bar that shows the view with this title. */
+  view(title: string): Locator {
+    return this.page.locator(".pane").filter({ has: this.page.locator(`.pane-header[aria-label^="${title}"]`) });
+  }
+
   /** The text of an empty view. */
   welcome(text: string): Locator {
     return this.page.locator(".welcome-view").filter({ hasText: text });

@@ -1,4 +1,5 @@
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { copyFileSync, linkSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -49,4 +50,20 @@ export function createWorkspace(demoFolder: string): TestWorkspace {
   writeFileSync(join(folder, "models", "broken.safetensors"), Buffer.from([255, 255, 0, 0, 0, 0, 0, 0, 123]));
   writeFileSync(join(folder, ".vscode", "tasks.json"), JSON.stringify(TASKS, undefined, 2));
   return { folder, remove: () => rmSync(folder, { recursive: true, force: true }) };
+}
+
+/** Exports the demo's engine into a workspace, as the command line does. */
+export function exportDemoEngine(workspace: string, name = "emoji-xl"): void {
+  const script = join(import.meta.dirname, "..", "..", "..", "dist", "cli.js");
+  const checkpoint = join(workspace, "models", "emoji-xl.safetensors");
+  execFileSync(process.execPath, [script, "export", checkpoint, "-o", join(workspace, "engines", name)], { stdio: "pipe" });
+}
+
+/** Fills a folder of the workspace with LoRAs under many names: links of one file, so that they take no room. */
+export function addManyLoras(workspace: string, folder: string, count: number): void {
+  mkdirSync(join(workspace, folder), { recursive: true });
+  const source = join(workspace, "loras", "ink.safetensors");
+  for (let index = 0; index < count; index++) {
+    linkSync(source, join(workspace, folder, `style-${String(index).padStart(4, "0")}.safetensors`));
+  }
 }

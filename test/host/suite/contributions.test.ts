@@ -14,7 +14,8 @@ interface Manifest {
     readonly commands: readonly { readonly command: string }[];
     readonly menus: Readonly<Record<string, readonly Clause[]>>;
     readonly views: Readonly<Record<string, readonly { readonly id: string }[]>>;
-    readonly keybindings: readonly (Clause & { readonly key: string })[];
+    /** Rows have no key of their own: a key selects the focused row, then runs the command. */
+    readonly keybindings: readonly (Clause & { readonly args: { readonly commands: readonly (string | Clause)[] } })[];
     readonly viewsWelcome: readonly (Clause & { readonly view: string; readonly contents: string })[];
     readonly configuration: { readonly properties: Readonly<Record<string, { readonly default: unknown }>> };
   };
@@ -50,7 +51,7 @@ const VIEW_ITEMS: Readonly<Record<ViewItem, true>> = {
   stackEntry: true,
 };
 /** Commands that mean nothing without what they are started on. */
-const NOT_IN_PALETTE = ["tensorrt.delete", "tensorrt.moveInStack", "tensorrt.reveal"];
+const NOT_IN_PALETTE = ["tensorrt.delete", "tensorrt.moveInStack", "tensorrt.reveal", "tensorrt.toggleInStack"];
 
 function contributes(): Manifest["contributes"] {
   return (extension().packageJSON as Manifest).contributes;
@@ -108,7 +109,9 @@ test("commands that ask for nothing by themselves are not in the palette", () =>
 test("commands of menus, keys and welcome texts exist", async () => {
   const known = new Set(await vscode.commands.getCommands(true));
   const { menus, keybindings, viewsWelcome } = contributes();
-  const named = [...Object.values(menus).flat(), ...keybindings].map(({ command }) => command);
+  const keyed = keybindings.flatMap(({ command, args }) => [{ command }, ...args.commands]);
+  const clauses = [...Object.values(menus).flat(), ...keyed];
+  const named = clauses.map((clause) => (typeof clause === "string" ? clause : clause.command));
   const links = viewsWelcome.flatMap(({ contents }) => Array.from(contents.matchAll(/\(command:([\w.]+)/g), ([, command]) => command));
   assert.ok(links.length > 0);
   for (const command of [...named, ...links]) assert.ok(command !== undefined && known.has(command), command);

@@ -31,7 +31,7 @@ test("LoRAs dragged from the view onto an engine become its deltas", async () =>
   const { view, made } = recordingView();
   const dragged = new vscode.DataTransfer();
   new DeltasView({} as ModelFiles).handleDrag(
-    [adapterNode(file("/l/a.safetensors", "lora"), []), adapterNode(file("/l/b.safetensors", "lora"), [])],
+    [adapterNode(file("/l/a.safetensors", "lora")), adapterNode(file("/l/b.safetensors", "lora"))],
     dragged,
   );
   await view.handleDrop(ENGINE, dragged);
