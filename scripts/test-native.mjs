@@ -3,13 +3,19 @@
  * under the thread sanitizer. Prints one line a test and the counts.
  */
 import { execFileSync, spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 // Windows' compiler has no thread sanitizer, and its address sanitizer wants another build.
 const VARIANTS = process.platform === "win32" ? ["plain"] : ["plain", "address,undefined", "thread"];
+
+/** What the tests of the kinds of change work on; under the sanitizers, which are slow, on one program in so many. */
+const programs = join(root, "build", "native-tests", "kind-programs.bin");
+const SANITIZED_PROGRAMS = 11;
+mkdirSync(join(root, "build", "native-tests"), { recursive: true });
+execFileSync(process.execPath, [join(root, "test", "fixtures", "lora", "kind-programs.ts"), programs], { stdio: "inherit" });
 
 const counts = { passed: 0, failed: 0 };
 for (const variant of VARIANTS) {
@@ -18,14 +24,15 @@ for (const variant of VARIANTS) {
   const configuration = ["-DCMAKE_BUILD_TYPE=Release", "-DREDUX_ADDON=OFF", "-DREDUX_TESTS=ON", `-DREDUX_SANITIZER=${sanitizer}`];
   execFileSync("cmake", ["-S", root, "-B", folder, ...configuration], { stdio: ["ignore", "ignore", "inherit"] });
   execFileSync("cmake", ["--build", folder, "--config", "Release", "--parallel"], { stdio: ["ignore", "ignore", "inherit"] });
-  // The second is built where TensorRT's headers are (TENSORRT_HEADERS or TENSORRT_ROOT).
-  const built = ["redux_tests", join("tensorrt", "redux_tensorrt_tests")].map((name) =>
+  // All but the first are built where TensorRT's headers are (TENSORRT_HEADERS or TENSORRT_ROOT).
+  const built = ["redux_tests", join("tensorrt", "redux_tensorrt_tests"), join("tensorrt", "redux_kind_tests")].map((name) =>
     [join(folder, "native", name), join(folder, "native", "Release", `${name}.exe`)].find((file) => existsSync(file)),
   );
   if (!built[0]) throw new Error(`The tests were not built under ${folder}.`);
 
   for (const program of built.filter((file) => file !== undefined)) {
-    const { stdout, stderr, status, signal } = spawnSync(program, { encoding: "utf8" });
+    const every = variant === "plain" ? 1 : SANITIZED_PROGRAMS;
+    const { stdout, stderr, status, signal } = spawnSync(program, [programs, String(every)], { encoding: "utf8" });
     console.log(`C++ (${variant})\n${stdout.trimEnd()}`);
     const results = stdout.split("\n").filter((line) => /^(not )?ok /.test(line));
     const failed = results.filter((line) => line.startsWith("not")).length;

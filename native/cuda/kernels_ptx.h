@@ -4,5 +4,7 @@ namespace redux {
 
 /* The PTX files of kernels/ as strings; CMake makes the sources that define them (redux_embed_ptx). */
 extern const char kKernelsPtx[];
+extern const char kKindsPtx[];
+extern const char kRotationsPtx[];
 
 }  // namespace redux

@@ -65,10 +65,15 @@ class NumberFiles {
   std::map<std::string, std::unique_ptr<MappedFile>> files_;
 };
 
+NativeError NotFinite(const std::string& weight) {
+  return NativeError("delta.invalid", "The stack makes values of " + weight +
+                                          " NaN or too large for the engine's precision. Use a smaller strength, or leave one of its LoRAs out.");
+}
+
 void CheckSizes(const WeightInfo& weight, const WeightChange& change) {
   const auto rows = static_cast<std::size_t>(weight.rows);
   const auto columns = static_cast<std::size_t>(weight.columns);
-  bool fits = change.values.count == 0 || (change.values.count == weight.Count() && change.values.type == weight.type);
+  bool fits = true;
   for (const ChangeTerm& term : change.terms) {
     const auto rank = static_cast<std::size_t>(term.rank);
     fits = fits && (term.rank == 0 ? term.up.count == weight.Count() : term.up.count == rows * rank && term.down.count == rank * columns);
@@ -85,6 +90,10 @@ Network::Network(std::shared_ptr<const TensorRtLibrary> library, Cuda cuda, cons
   arithmetic_ = std::make_unique<GpuArithmetic>(cuda_);
   // Not isRefittable(): TensorRT 10.6 says no of engines that were built with REFIT_INDIVIDUAL, and refits them.
   if (options.weights.empty()) return;
+  kinds_ = std::async(std::launch::async, [driver = cuda_] {
+             driver->Enter();
+             return std::make_shared<KindArithmetic>(driver);
+           }).share();
   base_ = std::make_unique<BaseWeights>(cuda_, uploader_, options.weights, options.placement, cancelled);
   std::vector<std::string> names;
   for (const WeightInfo& weight : base_->all()) names.push_back(weight.name);
@@ -185,6 +194,7 @@ ChangeTimes Network::SetChanges(const std::vector<WeightChange>& changes, const 
     if (!now_changed.insert(change.name).second) throw NativeError("delta.invalid", "The weight " + change.name + " is changed twice.");
     weight_bytes += Aligned(weight->Bytes());
     for (const ChangeTerm& term : change.terms) factor_bytes += Aligned(term.up.Bytes()) + Aligned(term.down.Bytes());
+    for (const HostNumbers& numbers : change.program.factors) factor_bytes += Aligned(numbers.Bytes());
   }
   std::vector<const WeightInfo*> restored;
   for (const std::string& name : changed_) {
@@ -202,6 +212,8 @@ ChangeTimes Network::SetChanges(const std::vector<WeightChange>& changes, const 
   std::vector<HostPiece> pieces;
   std::vector<GpuMerge> merges;
   std::vector<std::string> merged_names;
+  std::vector<KindProgram> programs;
+  std::vector<std::string> program_names;
   std::vector<PlacedWeight> placed;
   const auto upload_numbers = [&](const HostNumbers& numbers) {
     const CUdeviceptr address = factors.Take(numbers.Bytes());
@@ -213,18 +225,29 @@ ChangeTimes Network::SetChanges(const std::vector<WeightChange>& changes, const 
     const WeightInfo& weight = *base_->Find(change.name);
     const CUdeviceptr out = values.Take(weight.Bytes());
     placed.emplace_back(&weight, out);
-    if (change.values.count > 0) {
-      pieces.push_back({out, files.Find(change.values), weight.Bytes()});
-      times.uploaded_bytes += weight.Bytes();
+    const CUdeviceptr base = base_on_gpu ? base_->AddressOf(weight) : out;
+    if (!base_on_gpu) pieces.push_back({out, base_->HostValuesOf(weight), weight.Bytes()});
+    if (!change.program.code.empty()) {
+      const ChangeProgram& from = change.program;
+      KindProgram program;
+      program.base = {base, weight.type, weight.Count()};
+      program.out = {out, weight.type, weight.Count()};
+      program.rows = weight.rows;
+      program.columns = weight.columns;
+      for (const HostNumbers& numbers : from.factors) program.factors.push_back({upload_numbers(numbers), numbers.type, numbers.count});
+      program.scratch = from.scratch;
+      program.code = from.code.data();
+      program.length = from.code.size();
+      programs.push_back(std::move(program));
+      program_names.push_back(change.name);
       continue;
     }
     GpuMerge merge;
-    merge.base = base_on_gpu ? base_->AddressOf(weight) : out;
+    merge.base = base;
     merge.out = out;
     merge.type = weight.type;
     merge.rows = weight.rows;
     merge.columns = weight.columns;
-    if (!base_on_gpu) pieces.push_back({out, base_->HostValuesOf(weight), weight.Bytes()});
     for (const ChangeTerm& term : change.terms) {
       GpuTerm gpu_term{};
       gpu_term.up = upload_numbers(term.up);
@@ -250,9 +273,9 @@ ChangeTimes Network::SetChanges(const std::vector<WeightChange>& changes, const 
   if (!complete) StopIfCancelled(cancelled);
   times.upload = MillisecondsSince(started);
   const Clock::time_point merging = Clock::now();
-  if (const auto bad = arithmetic_->Merge(stream_, merges)) {
-    throw NativeError("delta.invalid", "The stack makes values of " + merged_names[*bad] +
-                                           " NaN or too large for the engine's precision. Use a smaller strength, or leave one of its LoRAs out.");
+  if (const auto bad = arithmetic_->Merge(stream_, merges)) throw NotFinite(merged_names[*bad]);
+  if (!programs.empty()) {
+    if (const auto bad = kinds_.get()->Run(stream_, programs)) throw NotFinite(program_names[*bad]);
   }
   times.merge = MillisecondsSince(merging);
   const Clock::time_point refitting = Clock::now();

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <future>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "../cuda/gpu_arithmetic.h"
+#include "../cuda/kind_arithmetic.h"
 #include "../cuda/uploader.h"
 #include "base_weights.h"
 #include "engine.h"
@@ -39,11 +41,18 @@ struct ChangeTerm {
   float scale = 1;
 };
 
-/** What a weight becomes: its base plus the terms, or, where `values` are given, those. */
+/** A change of another kind than sums: a KindProgram (cuda/kind_plan.h), its factors on the host's side. */
+struct ChangeProgram {
+  std::vector<HostNumbers> factors;
+  std::vector<std::size_t> scratch;
+  std::vector<double> code;
+};
+
+/** What a weight becomes: its base plus the terms, or, where its code is not empty, what the program makes of it. */
 struct WeightChange {
   std::string name;
   std::vector<ChangeTerm> terms;
-  HostNumbers values;
+  ChangeProgram program;
 };
 
 struct ChangeTimes {
@@ -129,6 +138,8 @@ class Network {
   CudaStream stream_;
   Uploader uploader_;
   std::unique_ptr<GpuArithmetic> arithmetic_;
+  /** Its kernels take a driver that has not seen them a second to compile, which passes while the weights are read. */
+  std::shared_future<std::shared_ptr<KindArithmetic>> kinds_;
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<EngineRun> run_;
   std::unique_ptr<BaseWeights> base_;

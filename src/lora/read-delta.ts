@@ -4,8 +4,8 @@ import { findNonFinite } from "../formats/numbers.ts";
 import type { BaseDescription } from "./base.ts";
 import type { TensorEntry } from "../formats/safetensors.ts";
 import type { Delta, FactoredChange, WeightChange } from "./delta.ts";
-import { blockSize, type Factor } from "./factors.ts";
-import { kindMisfit, kindOf } from "./kinds/kinds.ts";
+import { partMisfit, storedParts } from "./delta-parts.ts";
+import type { Factor } from "./factors.ts";
 import { shapesOf } from "./kinds/scale.ts";
 import { matrixSize } from "./merge.ts";
 import type { Finding } from "./update.ts";
@@ -164,22 +164,14 @@ function strangeBase(unrelated: readonly string[], count: number): Finding[] {
   return [{ name: unrelated[0], reason }];
 }
 
-/** Puts the factors of each part together: "part_1.rows_0_768.hada_w1_a" is one of part 1. */
 async function readFactors(file: DeltaFile, stored: ReadonlyMap<string, TensorEntry>): Promise<FactoredChange> {
-  const parts = new Map<string, { factors: Map<string, Factor>; rows?: { start: number; end: number } }>();
-  for (const [key, entry] of stored) {
-    const [, place, start, end, name] = /^((?:part_\d+\.)?(?:rows_(\d+)_(\d+)\.)?)(.+)$/s.exec(key) as unknown as string[];
-    const part = parts.get(place!) ?? {
-      factors: new Map<string, Factor>(),
-      ...(start === undefined ? {} : { rows: { start: Number(start), end: Number(end) } }),
-    };
-    part.factors.set(name!, { shape: entry.shape, values: await file.read(entry) });
-    parts.set(place!, part);
+  const parts = [];
+  for (const { entries, rows } of storedParts(stored)) {
+    const factors = new Map<string, Factor>();
+    for (const [name, entry] of entries) factors.set(name, { shape: entry.shape, values: await file.read(entry) });
+    parts.push({ factors, ...(rows ? { rows } : {}) });
   }
-  // In the order they were written; a safetensors file keeps none.
-  const order = (place: string) => Number(/^part_(\d+)/.exec(place)?.[1] ?? 0);
-  const sorted = Array.from(parts).toSorted(([a], [b]) => order(a) - order(b));
-  return { kind: "factored", parts: sorted.map(([, part]) => part), strength: file.metadata.loraStrength ?? 1 };
+  return { kind: "factored", parts, strength: file.metadata.loraStrength ?? 1 };
 }
 
 /** Why a change that has been read cannot be applied; undefined where it can. */
@@ -187,12 +179,7 @@ function unusable(change: WeightChange, shape: readonly number[]): string | unde
   if (!isFinite(change)) return "it has NaN or infinite values, so it is left out";
   if (change.kind !== "factored") return undefined;
   for (const { factors, rows } of change.parts) {
-    if (rows && (rows.start >= rows.end || rows.end > shape[0]!)) return `it has no rows ${rows.start} to ${rows.end}`;
-    const shapes = shapesOf(factors);
-    const kind = kindOf(shapes);
-    if (typeof kind === "string") return kind;
-    const size = blockSize(rows ? [rows.end - rows.start, ...shape.slice(1)] : shape);
-    const problem = kind.check(shapes) ?? kindMisfit(kind, shapes, size);
+    const problem = partMisfit(shapesOf(factors), rows, shape);
     if (problem !== undefined) return problem;
   }
   return undefined;

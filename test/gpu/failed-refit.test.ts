@@ -1,7 +1,6 @@
 /* oxlint-disable typescript/no-floating-promises -- The promises of node:test are its runner's to await. */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { chooseArithmetic } from "../../src/engines/arithmetic.ts";
 import { requireTensorRt } from "../../src/engines/tensorrt/library-search.ts";
 import { loadNetwork } from "../../src/engines/tensorrt/load-network.ts";
 import type { NativeNetwork } from "../../src/engines/tensorrt/native.ts";
@@ -46,7 +45,7 @@ describe("a refit that fails midway", () => {
       const native = await open();
       networks.push(new TensorRtNetwork(component, described.refittable, component === "unet" ? failingOnce(native) : native, open));
     }
-    const engine = new TensorRtEngine("tensorrt", networks, { folder, arithmetic: chooseArithmetic(), gpu: () => library.addon.gpu() });
+    const engine = new TensorRtEngine("tensorrt", networks, () => library.addon.gpu());
     try {
       await assert.rejects(engine.setStack(emoji.stackOf("ink")), {
         code: "engine.failed",

@@ -10,9 +10,8 @@ import { OnnxRuntimeArithmetic } from "../../src/lora/onnxruntime-arithmetic.ts"
 import { readDelta } from "../../src/lora/read-delta.ts";
 import { StackArithmetic } from "../../src/lora/stack-arithmetic.ts";
 import { planStack } from "../../src/lora/stack.ts";
-import { knownValues } from "../fixtures/lora/known-values.ts";
-import { openKinds, writeCase, type KindCase } from "../fixtures/lora/kind-cases.ts";
-import { componentOf, openTinyModel, type TinyModel } from "../fixtures/lora/tiny-models.ts";
+import { openKindModel, openKinds, writeCase, type KindCase } from "../fixtures/lora/kind-cases.ts";
+import type { TinyModel } from "../fixtures/lora/tiny-models.ts";
 
 const STRENGTHS = ["-0.5", "0.3", "1.0", "1.7"];
 const { file, cases, stacks } = await openKinds();
@@ -24,26 +23,13 @@ const deltas = new Map<string, Delta>();
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "lora-kinds-"));
-  model = withSmallWeights(await openTinyModel("sdxl"));
+  model = await openKindModel(cases);
 });
 
 afterAll(async () => {
   await file.close();
   await rm(folder, { recursive: true });
 });
-
-/** The biases and normalizations that the cases change, beside the weights of the fixture. */
-function withSmallWeights({ base, weights }: TinyModel): TinyModel {
-  const all = new Map(weights);
-  const described = [...base.weights];
-  for (const { weight, tensors } of cases.values()) {
-    if (all.has(weight)) continue;
-    const [[shape]] = Object.values(tensors) as [readonly [readonly number[], number, number, string]];
-    all.set(weight, knownValues(weight, shape, 0, 1));
-    described.push({ name: weight, shape, component: componentOf(weight) });
-  }
-  return { base: { ...base, weights: described }, weights: all };
-}
 
 async function deltaOf(name: string, strength = 1): Promise<Delta> {
   const key = `${name} ${strength}`;

@@ -3,12 +3,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { toNativeChanges } from "../../src/engines/tensorrt/stack-changes.ts";
-import { isStored, openStoredDelta } from "../../src/engines/tensorrt/stored-delta.ts";
+import { openStoredDelta } from "../../src/engines/tensorrt/stored-delta.ts";
 import type { RefittableWeight } from "../../src/formats/engine-bundle.ts";
 import { writeDeltaFile, type ChangeSource, type ChangeTensor } from "../../src/formats/delta-writer.ts";
 import { fromFloat32, type WeightDtype } from "../../src/formats/numbers.ts";
 import type { BaseDescription } from "../../src/lora/base.ts";
 import { readDelta } from "../../src/lora/read-delta.ts";
+import type { FactoredChange } from "../../src/lora/delta.ts";
 import { planStack } from "../../src/lora/stack.ts";
 
 const FINGERPRINT = "ab".repeat(32);
@@ -74,6 +75,12 @@ describe("deltas whose factors stay in the file", () => {
     }
   });
 
+  const weights = new Map(
+    base.weights.map(({ name, shape }): [string, RefittableWeight] => {
+      return [name, { name, shape: [...shape], dtype: "F16", file: "unused", offset: 0, length: 0 }];
+    }),
+  );
+
   test("travel to the native side as places in the file, with the stack's scales", async () => {
     const path = await write("places", good);
     const delta = (await openStoredDelta(path, base))!;
@@ -84,24 +91,59 @@ describe("deltas whose factors stay in the file", () => {
         { delta, scale: 0.5 },
       ],
     );
-    const weights = new Map(
-      base.weights.map(({ name, shape }): [string, RefittableWeight] => {
-        return [name, { name, shape: [...shape], dtype: "F16", file: "unused", offset: 0, length: 0 }];
-      }),
-    );
-    const changes = await toNativeChanges(folder, weights, merge, { merge: () => Promise.reject(new Error("not needed")) }, undefined);
+    const changes = toNativeChanges(weights, merge);
     expect(changes.map(({ name, terms }) => [name, terms.length, terms[0]!.scale, terms[0]!.rank])).toEqual([
       ["convolution.weight", 1, 0.75, 3],
       ["linear.weight", 1, 0.75, 2],
     ]);
     const { up } = changes[1]!.terms[0]!;
     expect(up).toMatchObject({ file: path, dtype: "F16", count: 12 });
-    expect(isStored(delta.changes.get("linear.weight")!)).toBe(true);
   });
 
-  const dense: ChangeSource = { name: "linear.weight", kind: "dense", values: tensor("F32", [6, 4], 3) };
+  const dense: ChangeSource = { name: "linear.weight", kind: "dense", values: tensor("BF16", [6, 4], 3) };
+  const loha = new Map([
+    ["hada_w1_a", tensor("F16", [6, 2], 4)],
+    ["hada_w1_b", tensor("F16", [2, 4], 5)],
+    ["hada_w2_a", tensor("F32", [6, 2], 6)],
+    ["hada_w2_b", tensor("BF16", [2, 4], 7)],
+    ["alpha", tensor("F32", [], 8)],
+  ]);
+
+  test("of other kinds travel as programs whose factors are places in the file; dense changes are one place", async () => {
+    const path = await write("kinds", [
+      { name: "linear.weight", kind: "factors", factors: loha },
+      { ...dense, name: "convolution.weight", values: tensor("BF16", [6, 2, 3, 3], 3) },
+    ]);
+    const delta = (await openStoredDelta(path, base))!;
+    const changes = toNativeChanges(weights, planStack([], [{ delta, scale: 0.5 }]).merge);
+    const [convolution, linear] = changes.toSorted((a, b) => (a.name < b.name ? -1 : 1));
+    expect(convolution!.terms).toMatchObject([{ rank: 0, scale: 0.5, up: { file: path, dtype: "BF16", count: 108 } }]);
+    const { factors, scratch, code } = linear!.program!;
+    expect(factors).toMatchObject([
+      { file: path, dtype: "F16", count: 12 },
+      { file: path, dtype: "F16", count: 8 },
+      { file: path, dtype: "F32", count: 12 },
+      { file: path, dtype: "BF16", count: 8 },
+    ]);
+    expect(scratch).toEqual([]);
+    // The scale: the stack's, the delta's own, alpha / rank.
+    expect(Array.from(code).some((value) => Math.abs(value - (0.5 * 0.5 * Math.sin(8)) / 2) < 1e-7)).toBe(true);
+  });
+
+  test("of other kinds are the same on the host as those that are read", async () => {
+    const path = await write("host", [{ name: "linear.weight", kind: "factors", factors: loha }]);
+    const stored = (await openStoredDelta(path, base))!.changes.get("linear.weight")! as FactoredChange;
+    const { delta } = await readDelta(path, base, () => Promise.reject(new Error("not needed")));
+    const read = delta.changes.get("linear.weight")! as FactoredChange;
+    expect(stored.strength).toBe(read.strength);
+    for (const [name, { shape, values }] of read.parts[0]!.factors) {
+      const own = stored.parts[0]!.factors.get(name)!;
+      expect([own.shape, own.values], name).toEqual([shape, values]);
+    }
+  });
+
   test.each([
-    ["a dense change", [dense], FINGERPRINT],
+    ["factors of another size", [{ name: "convolution.weight", kind: "factors", factors: loha } as const], FINGERPRINT],
     ["another base", good, "cd".repeat(32)],
     ["a weight the engine does not have", [lowRank("other.weight", ["F16", 6], ["F16", 4], 1)], FINGERPRINT],
     ["a change of another shape", [lowRank("linear.weight", ["F16", 6], ["F16", 5], 1)], FINGERPRINT],

@@ -9,14 +9,12 @@ namespace redux {
 
 void EmulateMerge(int type, const GpuMergeJob* jobs, int job_count, const GpuTerm* terms, unsigned tiles, int* bad_job) {
   const auto kernel = type == kGpuFloat32 ? merge_f32 : type == kGpuFloat16 ? merge_f16 : merge_bf16;
-  for (unsigned block = 0; block < tiles; ++block) RunBlock(block, kMergeThreads, [&] { kernel(jobs, job_count, terms, bad_job); });
+  RunBlocks(tiles, kMergeThreads, [&] { kernel(jobs, job_count, terms, bad_job); });
 }
 
 void EmulateConvert(unsigned long long from, int from_type, unsigned long long to, int to_type, unsigned long long count) {
   const auto blocks = static_cast<unsigned>((count + kElementThreads - 1) / kElementThreads);
-  for (unsigned block = 0; block < blocks; ++block) {
-    RunBlock(block, kElementThreads, [&] { convert_elements(from, from_type, to, to_type, count); });
-  }
+  RunBlocks(blocks, kElementThreads, [&] { convert_elements(from, from_type, to, to_type, count); });
 }
 
 }  // namespace redux

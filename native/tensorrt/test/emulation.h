@@ -4,10 +4,9 @@
  * CUDA's language as ordinary C++, for a source that includes a .cu file after this, so that its indexing and rounding are tested where
  * there is no GPU. To be included once in a source, before the kernels.
  */
-#include <condition_variable>
+#include <atomic>
 #include <cstring>
 #include <functional>
-#include <mutex>
 #include <thread>
 #include <vector>
 
@@ -28,26 +27,22 @@ struct alignas(8) ushort4 {
   unsigned short x, y, z, w;
 };
 
-/** Lets all threads of a block wait for one another. */
+/** Lets all threads of a block wait for one another. They yield rather than sleep: there are more of them than cores, and all are needed. */
 class Barrier {
  public:
   void Wait(int threads) {
-    std::unique_lock<std::mutex> lock(mutex_);
-    const int turn = turn_;
+    const int turn = turn_.load();
     if (++waiting_ == threads) {
       waiting_ = 0;
       ++turn_;
-      condition_.notify_all();
     } else {
-      condition_.wait(lock, [&] { return turn != turn_; });
+      while (turn_.load() == turn) std::this_thread::yield();
     }
   }
 
  private:
-  std::mutex mutex_;
-  std::condition_variable condition_;
-  int waiting_ = 0;
-  int turn_ = 0;
+  std::atomic<int> waiting_{0};
+  std::atomic<int> turn_{0};
 };
 Barrier barrier;
 /** Of the block that runs; blocks run one after another. */
@@ -76,14 +71,18 @@ unsigned BitsOfFloat(float value) {
   return bits;
 }
 
-void RunBlock(unsigned block, unsigned threads, const std::function<void()>& kernel) {
+/** Runs a launch: its threads live as long as it, and take one block after the other together. */
+void RunBlocks(unsigned blocks, unsigned threads, const std::function<void()>& kernel) {
   block_threads = static_cast<int>(threads);
   std::vector<std::thread> all;
   for (unsigned i = 0; i < threads; ++i) {
     all.emplace_back([&, i] {
       threadIdx.x = i;
-      blockIdx.x = block;
-      kernel();
+      for (unsigned block = 0; block < blocks; ++block) {
+        blockIdx.x = block;
+        kernel();
+        barrier.Wait(block_threads);
+      }
     });
   }
   for (std::thread& thread : all) thread.join();

@@ -56,8 +56,7 @@ async function load(name: TensorRtName, request: LoadRequest): Promise<TensorRtE
     for (const network of networks) await network.close();
     throw error;
   }
-  const { folder, arithmetic } = request;
-  return new TensorRtEngine(name, networks, { folder, arithmetic, gpu: () => library.addon.gpu() });
+  return new TensorRtEngine(name, networks, () => library.addon.gpu());
 }
 
 /** A plan runs with the version and on the kind of GPU that it was built with; TensorRT itself only says that it cannot be read. */

@@ -80,11 +80,18 @@ export interface NativeTerm {
   readonly scale: number;
 }
 
-/** The weight becomes its base plus the terms, or, where they are given, these values (in the weight's own dtype). */
+/** The GPU's arithmetic for one weight (kind-program.ts): operations on its factors and on scratch memory, in numbers of fp32 each. */
+export interface NativeProgram {
+  readonly factors: readonly NativeNumbers[];
+  readonly scratch: readonly number[];
+  readonly code: Float64Array;
+}
+
+/** The weight becomes its base plus the terms, or, where there is one, what the program makes of it. */
 export interface NativeChange {
   readonly name: string;
   readonly terms: readonly NativeTerm[];
-  readonly values?: NativeNumbers;
+  readonly program?: NativeProgram;
 }
 
 /** Milliseconds, bytes and numbers of weights. */

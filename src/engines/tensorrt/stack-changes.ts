@@ -1,14 +1,15 @@
 import { join } from "node:path";
 import type { RefittableWeight } from "../../formats/engine-bundle.ts";
 import { UserError } from "../../formats/errors.ts";
-import { fromFloat32, isNumericDtype, type WeightDtype } from "../../formats/numbers.ts";
+import type { WeightDtype } from "../../formats/numbers.ts";
 import { elementCount } from "../../formats/tensor.ts";
 import type { LinearChange } from "../../lora/delta.ts";
-import { matrixSize, type WeightArithmetic } from "../../lora/merge.ts";
+import { matrixSize } from "../../lora/merge.ts";
 import type { PlannedMerge } from "../../lora/stack.ts";
-import { readBaseWeights } from "../base-weights.ts";
-import { isStored } from "./stored-delta.ts";
+import { numbersOf } from "./native-numbers.ts";
 import type { NativeChange, NativeTerm, NativeWeight } from "./native.ts";
+import { denseValues, lowRankFactors } from "./stored-delta.ts";
+import { weightProgram } from "./weight-program.ts";
 
 /** The bundle's list of changeable weights as the native side takes it. */
 export function nativeWeights(folder: string, refittable: readonly RefittableWeight[]): NativeWeight[] {
@@ -23,51 +24,26 @@ function floatDtype(name: string, dtype: string): WeightDtype {
 }
 
 /**
- * Planned merges as changes for the GPU. Products and sums are left to it: only their factors travel. A weight with a change of
- * another kind (DoRA, LoKr, …) is computed here from the base's values, and travels whole.
+ * Planned merges as changes for the GPU, of which only the factors travel. Products and sums have a kernel of their own; a weight with a change of
+ * another kind (DoRA, LoKr, …) gets a program.
  */
-export async function toNativeChanges(
-  folder: string,
-  weights: ReadonlyMap<string, RefittableWeight>,
-  planned: readonly PlannedMerge[],
-  arithmetic: WeightArithmetic,
-  signal: AbortSignal | undefined,
-): Promise<NativeChange[]> {
-  const changes: NativeChange[] = [];
-  for (const merge of planned) {
-    const weight = weights.get(merge.name)!;
-    if (elementCount(merge.shape) !== elementCount(weight.shape)) {
+export function toNativeChanges(weights: ReadonlyMap<string, RefittableWeight>, planned: readonly PlannedMerge[]): NativeChange[] {
+  return planned.map(({ name, shape, terms }) => {
+    const weight = weights.get(name)!;
+    if (elementCount(shape) !== elementCount(weight.shape)) {
       throw new UserError(
         "delta.invalid",
-        `The delta changes ${merge.name} as [${merge.shape.join(", ")}]; the engine has it as [${weight.shape.join(", ")}]. Make the delta again for this engine.`,
+        `The delta changes ${name} as [${shape.join(", ")}]; the engine has it as [${weight.shape.join(", ")}]. Make the delta again for this engine.`,
       );
     }
-    const terms = merge.terms.map(({ change, scale }) => (change.kind === "factored" ? undefined : toTerm(change, scale)));
-    if (terms.every((term) => term !== undefined)) changes.push({ name: merge.name, terms });
-    else changes.push({ name: merge.name, terms: [], values: await mergedHere(folder, weight, merge, arithmetic, signal) });
-  }
-  return changes;
+    const linear = terms.map(({ change, scale }) => (change.kind === "factored" ? undefined : toTerm(change, scale)));
+    if (linear.every((term) => term !== undefined)) return { name, terms: linear };
+    return { name, terms: [], program: weightProgram(weight.shape, terms) };
+  });
 }
 
 function toTerm(change: LinearChange, scale: number): NativeTerm {
-  if (change.kind === "dense") return { up: { data: change.values, dtype: "F32" }, rank: 0, scale };
-  if (isStored(change)) return { ...change.stored, rank: change.rank, scale };
-  const { up, down, rank } = change;
-  return { up: { data: up, dtype: "F32" }, down: { data: down, dtype: "F32" }, rank, scale };
-}
-
-async function mergedHere(
-  folder: string,
-  weight: RefittableWeight,
-  { terms }: PlannedMerge,
-  arithmetic: WeightArithmetic,
-  signal: AbortSignal | undefined,
-): Promise<NonNullable<NativeChange["values"]>> {
-  const { name, shape, dtype } = weight;
-  if (!isNumericDtype(dtype)) throw new UserError("bundle.invalid", `The weight "${name}" has dtype ${dtype}, which cannot be changed.`);
-  const [base] = await readBaseWeights(folder, [weight], signal);
-  const out = new Float32Array(base!.values.length);
-  await arithmetic.merge([{ base: base!.values, ...matrixSize(shape), shape, terms, out }], signal);
-  const stored = floatDtype(name, dtype);
-  return { data: fromFloat32(out, stored), dtype: stored };
+  if (change.kind === "dense") return { up: numbersOf(denseValues(change)), rank: 0, scale };
+  const { up, down } = lowRankFactors(change);
+  return { up: numbersOf(up), down: numbersOf(down), rank: change.rank, scale };
 }

@@ -2,98 +2,178 @@ import { closeSync, openSync, readSync } from "node:fs";
 import { DeltaFile, type StoredChange as FileChange } from "../../formats/delta-file.ts";
 import { toFloat32, type WeightDtype } from "../../formats/numbers.ts";
 import type { TensorEntry } from "../../formats/safetensors.ts";
+import { elementCount } from "../../formats/tensor.ts";
 import type { BaseDescription } from "../../lora/base.ts";
-import type { Delta, LowRankChange, WeightChange } from "../../lora/delta.ts";
+import type { Delta, DenseChange, FactoredChange, LowRankChange, WeightChange } from "../../lora/delta.ts";
+import { partMisfit, storedParts } from "../../lora/delta-parts.ts";
+import type { Factor } from "../../lora/factors.ts";
 import { matrixSize } from "../../lora/merge.ts";
+import type { StoredFactor, StoredNumbers } from "./native-numbers.ts";
 
-/** Numbers in a file, not read yet. */
-export interface StoredNumbers {
-  readonly file: string;
-  readonly offset: number;
-  readonly count: number;
-  readonly dtype: WeightDtype;
+/** The factors of a low-rank change, wherever they stand. */
+export function lowRankFactors(change: LowRankChange): { readonly up: Factor; readonly down: Factor } {
+  if (change instanceof LazyLowRank) return change.stored;
+  const { rank, up, down } = change;
+  return { up: { shape: [up.length / rank, rank], values: up }, down: { shape: [rank, down.length / rank], values: down } };
 }
 
-/** A low-rank change whose factors stand in a file until somebody asks for `up` or `down`; the GPU's side reads them from there itself. */
-export interface StoredLowRank extends LowRankChange {
-  readonly stored: { readonly up: StoredNumbers; readonly down: StoredNumbers };
-}
-
-export function isStored(change: WeightChange): change is StoredLowRank {
-  return change.kind === "lowRank" && "stored" in change;
+/** A dense change's values, wherever they stand. */
+export function denseValues(change: DenseChange): Factor {
+  return change instanceof LazyDense ? change.stored : { shape: [change.values.length], values: change.values };
 }
 
 /**
  * Opens a delta file for this base without reading its factors, so that a stack change costs one copy from the page cache to the GPU.
  * Numbers that are not finite are found by the merge. Undefined for a file that needs more than that: of version 1, of another base, or with
- * changes of other kinds or shapes; `readDelta` then does what is to be done, or says what is wrong.
+ * changes that do not fit; `readDelta` then does what is to be done, or says what is wrong.
  */
 export async function openStoredDelta(path: string, base: BaseDescription): Promise<Delta | undefined> {
   const file = await DeltaFile.open(path);
+  const reader = new FileReader(path);
   try {
     const { version, metadata } = file;
     if (version !== 2 || metadata.baseFingerprint !== base.fingerprint) return undefined;
+    const { loraFile = path, loraStrength: strength = 1 } = metadata;
     const shapes = new Map(base.weights.map(({ name, shape }) => [name, shape]));
-    const changes = new Map<string, StoredLowRank & { readonly shape: readonly number[] }>();
+    const changes = new Map<string, WeightChange & { readonly shape: readonly number[] }>();
     for (const [name, change] of file.changes) {
       const shape = shapes.get(name);
-      const stored = shape && storedChange(path, change, shape);
+      const stored = shape && storedChange(reader, change, shape, strength);
       if (!stored) return undefined;
       changes.set(name, Object.assign(stored, { shape }));
     }
     if (changes.size === 0) return undefined;
-    const { loraFile = path, loraStrength: strength = 1 } = metadata;
     return { file: path, architecture: base.architecture, baseFingerprint: base.fingerprint, loraFile, strength, changes };
   } finally {
+    reader.close();
     await file.close();
   }
 }
 
-function storedChange(path: string, change: FileChange, shape: readonly number[]): StoredLowRank | undefined {
-  if (change.kind !== "lowRank") return undefined;
+function storedChange(reader: FileReader, change: FileChange, shape: readonly number[], strength: number): WeightChange | undefined {
+  if (change.kind === "factors") return storedFactors(reader, change.factors, shape, strength);
+  if (change.kind !== "lowRank") {
+    const values = change.values.shape.join() === shape.join() ? reader.stored(change.values) : undefined;
+    return values && new LazyDense(values);
+  }
   const { rows, columns } = matrixSize(shape);
-  const up = numbers(path, change.up);
-  const down = numbers(path, change.down);
+  const up = reader.stored(change.up);
+  const down = reader.stored(change.down);
   if (!up || !down || change.up.shape[0] !== rows || change.down.shape[1] !== columns) return undefined;
   return new LazyLowRank(change.rank, up, down);
 }
 
-function numbers(file: string, { dtype, offset, shape }: TensorEntry): StoredNumbers | undefined {
-  if (dtype !== "F32" && dtype !== "F16" && dtype !== "BF16") return undefined;
-  return { file, offset, dtype, count: shape.reduce((product, size) => product * size, 1) };
+function storedFactors(
+  reader: FileReader,
+  stored: ReadonlyMap<string, TensorEntry>,
+  shape: readonly number[],
+  strength: number,
+): FactoredChange | undefined {
+  const parts = [];
+  for (const { entries, rows } of storedParts(stored)) {
+    if (partMisfit(new Map(Array.from(entries, ([name, entry]) => [name, entry.shape])), rows, shape) !== undefined) return undefined;
+    const factors = new Map<string, Factor>();
+    for (const [name, entry] of entries) {
+      const factor = reader.factor(entry);
+      if (!factor) return undefined;
+      factors.set(name, factor);
+    }
+    parts.push({ factors, ...(rows ? { rows } : {}) });
+  }
+  return { kind: "factored", parts, strength };
 }
 
-class LazyLowRank implements StoredLowRank {
+/** Makes factors of a file's tensors: single numbers, which decide what is done, are read at once, the others when they are asked for. */
+class FileReader {
+  readonly #path: string;
+  readonly #handle: number;
+
+  constructor(path: string) {
+    this.#path = path;
+    this.#handle = openSync(path, "r");
+  }
+
+  /** Undefined where the tensor has no weight's dtype. */
+  stored({ dtype, offset, shape }: TensorEntry): LazyFactor | undefined {
+    if (dtype !== "F32" && dtype !== "F16" && dtype !== "BF16") return undefined;
+    return new LazyFactor(shape, { file: this.#path, offset, dtype, count: elementCount(shape) });
+  }
+
+  factor(entry: TensorEntry): Factor | undefined {
+    const factor = this.stored(entry);
+    return factor && factor.stored.count <= 1 ? { shape: entry.shape, values: readAt(this.#handle, factor.stored) } : factor;
+  }
+
+  close(): void {
+    closeSync(this.#handle);
+  }
+}
+
+class LazyFactor implements StoredFactor {
+  readonly shape: readonly number[];
+  readonly stored: StoredNumbers;
+  #values: Float32Array | undefined;
+
+  constructor(shape: readonly number[], stored: StoredNumbers) {
+    this.shape = shape;
+    this.stored = stored;
+  }
+
+  get values(): Float32Array {
+    return (this.#values ??= readNow(this.stored));
+  }
+}
+
+class LazyLowRank implements LowRankChange {
   readonly kind = "lowRank";
   readonly rank: number;
-  readonly stored: StoredLowRank["stored"];
+  readonly stored: { readonly up: StoredFactor; readonly down: StoredFactor };
   /** Own accessors, not the class's: whoever copies a change with `{ ...change }` gets the numbers. */
   declare readonly up: Float32Array;
   declare readonly down: Float32Array;
 
-  constructor(rank: number, up: StoredNumbers, down: StoredNumbers) {
+  constructor(rank: number, up: LazyFactor, down: LazyFactor) {
     this.rank = rank;
     this.stored = { up, down };
-    for (const [name, place] of Object.entries(this.stored)) {
-      let values: Float32Array | undefined;
-      Object.defineProperty(this, name, { enumerable: true, get: () => (values ??= readNow(place)) });
+    for (const [name, factor] of Object.entries(this.stored)) {
+      Object.defineProperty(this, name, { enumerable: true, get: () => factor.values });
     }
   }
 }
 
+class LazyDense implements DenseChange {
+  readonly kind = "dense";
+  readonly stored: StoredFactor;
+  /** As in LazyLowRank. */
+  declare readonly values: Float32Array;
+
+  constructor(stored: LazyFactor) {
+    this.stored = stored;
+    Object.defineProperty(this, "values", { enumerable: true, get: () => stored.values });
+  }
+}
+
 /** At once, because a change's factors are plain properties; only arithmetic on the CPU asks for them. */
-function readNow({ file, offset, count, dtype }: StoredNumbers): Float32Array {
-  const bytes = new Uint8Array(count * (dtype === "F32" ? 4 : 2));
-  const handle = openSync(file, "r");
+function readNow(stored: StoredNumbers): Float32Array {
+  const handle = openSync(stored.file, "r");
   try {
-    let done = 0;
-    while (done < bytes.length) {
-      const read = readSync(handle, bytes, done, bytes.length - done, offset + done);
-      if (read === 0) throw new Error(`${file} has become shorter since it was opened. Load it again.`);
-      done += read;
-    }
+    return readAt(handle, stored);
   } finally {
     closeSync(handle);
   }
+}
+
+function readAt(handle: number, { file, offset, count, dtype }: StoredNumbers): Float32Array {
+  const bytes = new Uint8Array(count * bytesOf(dtype));
+  let done = 0;
+  while (done < bytes.length) {
+    const read = readSync(handle, bytes, done, bytes.length - done, offset + done);
+    if (read === 0) throw new Error(`${file} has become shorter since it was opened. Load it again.`);
+    done += read;
+  }
   return toFloat32(bytes, dtype);
+}
+
+function bytesOf(dtype: WeightDtype): number {
+  return dtype === "F32" ? 4 : 2;
 }

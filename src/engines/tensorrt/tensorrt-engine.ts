@@ -1,7 +1,6 @@
 import { performance } from "node:perf_hooks";
 import { throwIfCancelled, UserError } from "../../formats/errors.ts";
 import type { StackEntry } from "../../lora/delta.ts";
-import type { WeightArithmetic } from "../../lora/merge.ts";
 import { planStack, type PlannedMerge } from "../../lora/stack.ts";
 import type { Component } from "../../models/architecture.ts";
 import type { Engine, EngineMemory, Inputs, Outputs, StackReport } from "../engine.ts";
@@ -13,28 +12,21 @@ import type { TensorRtNetwork } from "./tensorrt-network.ts";
 
 type NativeChanges = Parameters<TensorRtNetwork["setChanges"]>[0];
 
-interface Sources {
-  readonly folder: string;
-  /** For changes that the GPU's kernels do not compute. */
-  readonly arithmetic: WeightArithmetic;
-  readonly gpu: () => NativeGpu;
-}
-
 /** The networks of a bundle as TensorRT engines, their weights changed by refits. */
 export class TensorRtEngine implements Engine {
   readonly backend: TensorRtName;
   readonly #networks: ReadonlyMap<Component, TensorRtNetwork>;
-  readonly #sources: Sources;
+  readonly #gpu: () => NativeGpu;
   /** Names of the weights that do not have the base's values now. */
   #changed: ReadonlySet<string> = new Set();
   /** A stack is never changed while a network runs. */
   readonly #mutex = new Mutex();
   #unloaded = false;
 
-  constructor(backend: TensorRtName, networks: readonly TensorRtNetwork[], sources: Sources) {
+  constructor(backend: TensorRtName, networks: readonly TensorRtNetwork[], gpu: () => NativeGpu) {
     this.backend = backend;
     this.#networks = new Map(networks.map((network) => [network.component, network]));
-    this.#sources = sources;
+    this.#gpu = gpu;
   }
 
   get components(): readonly Component[] {
@@ -54,7 +46,7 @@ export class TensorRtEngine implements Engine {
     const affected = new Set([...reachable.map(({ name }) => name), ...restore].map((name) => this.#owner(name)!));
     const prepared = new Map<TensorRtNetwork, NativeChanges>();
     const started = performance.now();
-    for (const network of affected) prepared.set(network, await this.#changesOf(network, reachable, signal));
+    for (const network of affected) prepared.set(network, changesOf(network, reachable));
     total.merge += performance.now() - started;
     let isFirst = true;
     for (const [network, changes] of prepared) {
@@ -76,11 +68,6 @@ export class TensorRtEngine implements Engine {
   #owner(weight: string): TensorRtNetwork | undefined {
     for (const network of this.#networks.values()) if (network.weights.has(weight)) return network;
     return undefined;
-  }
-
-  #changesOf(network: TensorRtNetwork, planned: readonly PlannedMerge[], signal: AbortSignal | undefined) {
-    const own = planned.filter(({ name }) => network.weights.has(name));
-    return toNativeChanges(this.#sources.folder, network.weights, own, this.#sources.arithmetic, signal);
   }
 
   /** Where it fails or is cancelled before its refit has begun, every network has the old stack still. */
@@ -131,7 +118,7 @@ export class TensorRtEngine implements Engine {
       sum.base += memory.baseOnGpu;
       sum.host += memory.baseOnHost + memory.pinned;
     }
-    const { freeBytes, totalBytes } = this.#sources.gpu();
+    const { freeBytes, totalBytes } = this.#gpu();
     const gpu = { plan: sum.plan, contexts: sum.contexts, base: sum.base, free: freeBytes, total: totalBytes };
     return { base: sum.base + sum.host, merged: 0, gpu };
   }
@@ -147,6 +134,13 @@ export class TensorRtEngine implements Engine {
   #requireLoaded(): void {
     if (this.#unloaded) throw new UserError("engine.unusable", "The engine has been unloaded. Load it again.");
   }
+}
+
+function changesOf(network: TensorRtNetwork, planned: readonly PlannedMerge[]): NativeChanges {
+  return toNativeChanges(
+    network.weights,
+    planned.filter(({ name }) => network.weights.has(name)),
+  );
 }
 
 function unreachableWarnings(count: number): string[] {

@@ -47,7 +47,8 @@ export async function applyDora(
 
 type Axis = "rows" | "channels";
 
-function axisOf(name: (typeof MAGNITUDES)[number], shape: readonly number[], { rows, channels }: BlockSize): Axis | undefined {
+/** What a magnitude stands along; undefined where it fits neither. */
+export function axisOf(name: (typeof MAGNITUDES)[number], shape: readonly number[], { rows, channels }: BlockSize): Axis | undefined {
   const count = sizeFrom(shape, 0);
   if (name === "lora_magnitude_vector" || shape.length < 2) return count === rows ? "rows" : undefined;
   if (shape[0] === rows && count === rows) return "rows";

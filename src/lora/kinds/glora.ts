@@ -14,20 +14,20 @@ export const GLORA: UpdateKind = {
   multiplied: [],
   check(shapes) {
     if (NAMES.some((name) => shapes.get(name)!.length < 2)) return "its factors are not matrices";
-    return ordered(shapes) ? undefined : "its ranks do not agree";
+    return gloraOrder(shapes) ? undefined : "its ranks do not agree";
   },
-  rank: (shapes) => ordered(shapes)!.rank,
+  rank: (shapes) => gloraOrder(shapes)!.rank,
   misfit(shapes, size) {
-    const { a1, b1, b2 } = ordered(shapes)!;
+    const { a1, b1, b2 } = gloraOrder(shapes)!;
     const misfit = matrixMisfit(shapes.get(b1)![0]!, sizeFrom(shapes.get(b2)!, 1), size);
     const channels = shapes.get(a1)![0];
     return (
       misfit ?? (channels === size.channels ? undefined : `its ${a1} is for ${channels} input channels, here they are ${size.channels}`)
     );
   },
-  inputs: (shapes) => shapes.get(ordered(shapes)!.a1)![0],
+  inputs: (shapes) => shapes.get(gloraOrder(shapes)!.a1)![0],
   async apply(factors, block, strength, product) {
-    const names = ordered(new Map(Array.from(factors, ([name, { shape }]) => [name, shape])))!;
+    const names = gloraOrder(new Map(Array.from(factors, ([name, { shape }]) => [name, shape])))!;
     const [a1, a2, b1, b2] = [names.a1, names.a2, names.b1, names.b2].map((name) => asMatrix(factor(factors, name))) as [
       Matrix,
       Matrix,
@@ -44,7 +44,7 @@ export const GLORA: UpdateKind = {
 const NAMES = ["a1", "a2", "b1", "b2"] as const;
 
 /** Which factor is which of W·a1·a2 + b1·b2; undefined where no order fits. */
-function ordered(shapes: FactorShapes): { a1: string; a2: string; b1: string; b2: string; rank: number } | undefined {
+export function gloraOrder(shapes: FactorShapes): { a1: string; a2: string; b1: string; b2: string; rank: number } | undefined {
   const size = (name: string, axis: number) => shapes.get(name)![axis]!;
   for (const [a1, a2, b1, b2] of [NAMES, ["a2", "a1", "b2", "b1"]] as const) {
     const rank = size(b1, 1);

@@ -49,7 +49,7 @@ function vectorMisfit(count: number, size: BlockSize): string {
 }
 
 /** What the file says; where it cannot be so by the sizes, the other axis. */
-function isOnInput(factors: Factors, count: number, size: BlockSize): boolean {
+export function isOnInput(factors: Factors, count: number, size: BlockSize): boolean {
   const said = numberFactor(factors, "on_input") === 1;
   return said ? count === size.channels : count !== size.rows;
 }

@@ -81,7 +81,7 @@ function rowMisfit(shapes: FactorShapes, blocks: readonly number[], size: BlockS
 }
 
 /** R of all blocks, those of all stages one after the other. */
-function outputRotations(factors: Factors, rows: number): Rotations {
+export function outputRotations(factors: Factors, rows: number): Rotations {
   const { shape, values } = factor(factors, "oft_blocks");
   const size = shape.at(-1)!;
   const count = values.length / (size * size);
@@ -109,7 +109,7 @@ async function turnRows(block: WeightBlock, rotations: Rotations, product: Matri
   products.forEach(({ values }, index) => block.values.set(values, index * size * columns));
 }
 
-function transposed(values: Float64Array, size: number): Float64Array {
+export function transposed(values: Float64Array, size: number): Float64Array {
   const turned = new Float64Array(values.length);
   for (let start = 0; start < values.length; start += size * size) {
     for (let i = 0; i < size; i++) for (let j = 0; j < size; j++) turned[start + j * size + i] = values[start + i * size + j]!;

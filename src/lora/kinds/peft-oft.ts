@@ -82,7 +82,7 @@ function columnMisfit(blocks: number, blockSize: number, size: BlockSize): strin
   return fits ? undefined : `it turns ${blocks * blockSize} inputs, here they are ${columns}`;
 }
 
-function triangleRotations(factors: Factors): Rotations {
+export function triangleRotations(factors: Factors): Rotations {
   const { skew, count, size } = skewFromTriangles(factor(factors, "oft_R"));
   const eps = numberFactor(factors, "coft_eps");
   if (eps !== undefined) limitBlocks(skew, count, size, eps / Math.sqrt(count));

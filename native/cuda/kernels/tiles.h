@@ -1,0 +1,126 @@
+#pragma once
+
+/* What the kernels of kinds.cu and rotations.cu share: finding a block's job, and products of matrices tile by tile. */
+#include "kind_types.h"
+#include "numbers.h"
+
+namespace {
+
+enum {
+  kDepth = 8,  // Of a product, computed at a time.
+  kRowsOfThread = 8,
+  kColumnsOfThread = 4,
+};
+
+/** The last of the jobs that begins at this block's tile or before it. */
+template <typename Job>
+__device__ __forceinline__ int FindJob(const Job* jobs, int count) {
+  int low = 0;
+  int high = count - 1;
+  while (low < high) {
+    const int middle = (low + high + 1) / 2;
+    if (jobs[middle].first_tile <= blockIdx.x) {
+      low = middle;
+    } else {
+      high = middle - 1;
+    }
+  }
+  return low;
+}
+
+/** Where in a tile a thread's numbers stand. */
+__device__ __forceinline__ int RowOfThread(int i) {
+  return (i / 4) * 64 + static_cast<int>(threadIdx.x) / 16 * 4 + i % 4;
+}
+
+__device__ __forceinline__ int ColumnOfThread(int j) {
+  return static_cast<int>(threadIdx.x) % 16 * 4 + j;
+}
+
+__device__ __forceinline__ float At(const GpuMatrix& matrix, int row, int column) {
+  const long long index = static_cast<long long>(row) * matrix.row_step + static_cast<long long>(column) * matrix.column_step;
+  return Load(matrix.data, matrix.type, static_cast<unsigned long long>(index));
+}
+
+/** A matrix from (first_row, first_column) on; outside it is zero. */
+struct Window {
+  GpuMatrix matrix;
+  int first_row;
+  int first_column;
+  int rows;
+  int columns;
+
+  __device__ __forceinline__ float operator()(int row, int column) const {
+    row += first_row;
+    column += first_column;
+    return row >= 0 && row < rows && column >= 0 && column < columns ? At(matrix, row, column) : 0.0F;
+  }
+  /** Whether neighbours in a row are neighbours in memory. */
+  __device__ __forceinline__ bool InRows() const {
+    return matrix.column_step == 1;
+  }
+};
+
+__device__ __forceinline__ void ReadFour(const float* from, float* to) {
+  const float4 four = *reinterpret_cast<const float4*>(from);
+  to[0] = four.x;
+  to[1] = four.y;
+  to[2] = four.z;
+  to[3] = four.w;
+}
+
+/** A thread's numbers of a tile. */
+typedef float Tile[kRowsOfThread][kColumnsOfThread];
+
+__device__ __forceinline__ void Clear(Tile& tile) {
+#pragma unroll
+  for (int i = 0; i < kRowsOfThread; ++i) {
+#pragma unroll
+    for (int j = 0; j < kColumnsOfThread; ++j) tile[i][j] = 0.0F;
+  }
+}
+
+/** product = left · right. All threads of the block must call it, with the same depth. */
+template <typename Left, typename Right>
+__device__ __forceinline__ void Multiply(const Left& left, const Right& right, int depth, Tile& product) {
+  // Four numbers more than needed: rows begin in different banks of shared memory.
+  __shared__ __align__(16) float left_tile[kDepth][kKindRows + 4];
+  __shared__ __align__(16) float right_tile[kDepth][kKindColumns + 4];
+  const int thread = static_cast<int>(threadIdx.x);
+  const bool left_in_rows = left.InRows();
+  const bool right_in_rows = right.InRows();
+  Clear(product);
+  for (int start = 0; start < depth; start += kDepth) {
+#pragma unroll
+    for (int part = 0; part < kKindRows * kDepth / kKindThreads; ++part) {
+      const int item = thread + part * kKindThreads;
+      const int row = left_in_rows ? item / kDepth : item % kKindRows;
+      const int deep = left_in_rows ? item % kDepth : item / kKindRows;
+      left_tile[deep][row] = start + deep < depth ? left(row, start + deep) : 0.0F;
+    }
+#pragma unroll
+    for (int part = 0; part < kKindColumns * kDepth / kKindThreads; ++part) {
+      const int item = thread + part * kKindThreads;
+      const int column = right_in_rows ? item % kKindColumns : item / kDepth;
+      const int deep = right_in_rows ? item / kKindColumns : item % kDepth;
+      right_tile[deep][column] = start + deep < depth ? right(start + deep, column) : 0.0F;
+    }
+    __syncthreads();
+#pragma unroll
+    for (int deep = 0; deep < kDepth; ++deep) {
+      float rows[kRowsOfThread];
+      float columns[kColumnsOfThread];
+      ReadFour(&left_tile[deep][RowOfThread(0)], &rows[0]);
+      ReadFour(&left_tile[deep][RowOfThread(4)], &rows[4]);
+      ReadFour(&right_tile[deep][ColumnOfThread(0)], &columns[0]);
+#pragma unroll
+      for (int i = 0; i < kRowsOfThread; ++i) {
+#pragma unroll
+        for (int j = 0; j < kColumnsOfThread; ++j) product[i][j] += rows[i] * columns[j];
+      }
+    }
+    __syncthreads();
+  }
+}
+
+}  // namespace
