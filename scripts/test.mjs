@@ -71,7 +71,7 @@ setupSystem();
 const python = setupPython();
 const path = `${join(root, "node_modules", ".bin")}${delimiter}${process.env["PATH"] ?? ""}`;
 // Where it cannot be had, the tests that need it are skipped and say why.
-const rtx = setupTensorRtRtx();
+const rtx = await setupTensorRtRtx();
 const environment = {
   ...process.env,
   PATH: path,

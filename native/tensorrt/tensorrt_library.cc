@@ -63,6 +63,11 @@ TensorRtLibrary::TensorRtLibrary(const std::string& folder)
   if (version / 10000 != NV_TENSORRT_MAJOR) {
     throw NativeError("backend.unavailable", file_ + " is version " + version_ + "; " + kFlavour + " " + kMajor + " is needed.");
   }
+  // Later releases only add to the binary interface; what an earlier one lacks would be called all the same.
+  if (version / 100 % 100 < NV_TENSORRT_MINOR) {
+    throw NativeError("backend.unavailable", file_ + " is version " + version_ + ", which is too old; " + kFlavour + " " + kMajor + "." +
+                                                 std::to_string(NV_TENSORRT_MINOR) + " or later is needed.");
+  }
 #ifndef _WIN32
   // TensorRT opens it by its bare name when it first builds: already open, it is found whatever the loader's path is.
   if (!kIsRtx && !folder.empty()) {

@@ -29,6 +29,7 @@ export function makeProgram(runner: Runner): Command {
   addCompare(program, runner);
   addBench(program, runner);
   addDoctor(program, runner);
+  addInstallRuntime(program, runner);
   for (const command of program.commands) addCommonOptions(command);
   return program;
 }
@@ -209,4 +210,12 @@ function addDoctor(program: Command, runner: Runner): void {
     .command("doctor")
     .description("what was found on this machine and where; for what is missing, every place looked in")
     .action((options: Record<string, unknown>) => runner.perform({ kind: "doctor", options, file: undefined }));
+}
+
+function addInstallRuntime(program: Command, runner: Runner): void {
+  program
+    .command("install-runtime")
+    .description("download TensorRT-RTX with pip to where export and generate find it")
+    .option("--python <program>", "the Python whose pip downloads (default: python3)")
+    .action((options: Record<string, unknown>) => runner.perform({ kind: "installRuntime", options, file: undefined }));
 }

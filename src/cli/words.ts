@@ -18,6 +18,7 @@ const WORDS: Words = {
   compare: compareWords,
   bench: benchWords,
   doctor: doctorWords,
+  installRuntime: installRuntimeWords,
 };
 
 /** A job's result as a person reads it, a line each. */
@@ -160,6 +161,10 @@ function doctorWords({ version, platform, findings }: JobResults["doctor"]): str
 }
 
 /** A duration, in milliseconds or in seconds. */
+function installRuntimeWords({ folder, package: name, version, bytes, cached }: JobResults["installRuntime"]): string[] {
+  return [`${name} ${version}: ${folder} (${formatBytes(bytes)})${cached ? ", there before" : ""}`];
+}
+
 export function milliseconds(value: number): string {
   if (value >= 10_000) return `${(value / 1000).toFixed(1)} s`;
   return value >= 100 ? `${Math.round(value)} ms` : `${value.toFixed(1)} ms`;

@@ -22,6 +22,7 @@ export type GenerateArguments = Omit<WithUris<Jobs["generate"]["options"], "engi
   /** "stack": those that are switched on in the engine's stack. */
   readonly lora?: "stack" | readonly (string | Uri | WithUris<LoraReference, "file">)[];
 };
+export type InstallRuntimeArguments = Jobs["installRuntime"]["options"];
 export type InspectArguments = WithUris<Jobs["inspect"]["options"], "file">;
 
 /** Whose stack: that of the engine which the stack view shows unless told. */
@@ -48,6 +49,7 @@ export interface Commands {
   "tensorrt.generateImage": (argument?: Selection | GenerateArguments) => Promise<Jobs["generate"]["result"] | undefined>;
   "tensorrt.runBatch": (argument?: Selection) => Promise<void>;
   "tensorrt.inspect": (argument?: Selection | InspectArguments) => Promise<Jobs["inspect"]["result"] | undefined>;
+  "tensorrt.installRuntime": (argument?: Selection | InstallRuntimeArguments) => Promise<Jobs["installRuntime"]["result"] | undefined>;
   "tensorrt.doctor": () => Promise<Jobs["doctor"]["result"] | undefined>;
   "tensorrt.loadEngine": (argument?: Selection | { readonly engine: string | Uri }) => Promise<LoadedEngine | undefined>;
   "tensorrt.unloadEngine": (argument?: Selection | { readonly engine: string | Uri }) => Promise<void>;
@@ -83,6 +85,8 @@ export interface Settings {
   readonly engineFolder: string;
   readonly outputFolder: string;
   readonly backend: NonNullable<Jobs["generate"]["options"]["backend"]>;
+  readonly libraryPath: string;
+  readonly pythonPath: string;
   readonly "load.base": NonNullable<Jobs["generate"]["options"]["base"]>;
   readonly "export.refit": NonNullable<Jobs["export"]["options"]["refit"]>;
   readonly "export.keepOnnx": boolean;

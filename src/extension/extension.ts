@@ -3,6 +3,7 @@ import { loadEngine, unloadEngine } from "./commands/engines.ts";
 import { selectedPaths } from "./commands/arguments.ts";
 import { exportDelta, makeDelta } from "./commands/exportDelta.ts";
 import { exportEngine } from "./commands/exportEngine.ts";
+import { installRuntime } from "./commands/installRuntime.ts";
 import { generateImage } from "./commands/generateImage.ts";
 import { deleteFile, rebuildEngine, reveal } from "./commands/manage.ts";
 import { doctor, inspect } from "./commands/reports.ts";
@@ -22,6 +23,7 @@ import { TaskProvider } from "./tasks/provider.ts";
 import { DeltasView } from "./views/deltas.ts";
 import { EnginesView } from "./views/engines.ts";
 import { StackView } from "./views/stack.ts";
+import { processEnvironment, restartOnOtherPlaces } from "./worker/environment.ts";
 import { WorkerHost } from "./worker/host.ts";
 
 let worker: WorkerHost | undefined;
@@ -30,7 +32,8 @@ let worker: WorkerHost | undefined;
 export function activate(context: vscode.ExtensionContext): void {
   const start = performance.now();
   const log = createLog();
-  worker = new WorkerHost(context.asAbsolutePath("dist/worker.js"), log);
+  const environment = processEnvironment(context.globalStorageUri);
+  worker = new WorkerHost(context.asAbsolutePath("dist/worker.js"), environment, log);
   const { version } = context.extension.packageJSON as { readonly version: string };
   const files = new ModelFiles(worker, new SummaryStore(context.storageUri?.fsPath, version), log);
   const jobs = new JobRunner(worker, log);
@@ -48,7 +51,7 @@ export function activate(context: vscode.ExtensionContext): void {
       argument ? selectedPaths(argument, selected) : stackView.selection.map(({ uri }) => uri.fsPath),
     worker,
   };
-  const tasks = new TaskProvider(context.asAbsolutePath("dist/cli.js"), files);
+  const tasks = new TaskProvider(context.asAbsolutePath("dist/cli.js"), environment, files);
   const host = worker;
   context.subscriptions.push(
     log,
@@ -62,6 +65,7 @@ export function activate(context: vscode.ExtensionContext): void {
     vscode.tasks.registerTaskProvider(TASK_TYPE, tasks),
     stackView.register(),
     trackStacks(stacks),
+    restartOnOtherPlaces(worker),
     // A worker that was started restricted stays so: trust comes with a new one.
     vscode.workspace.onDidGrantWorkspaceTrust(() => void host.stop()),
     ...registerCommands({
@@ -71,6 +75,7 @@ export function activate(context: vscode.ExtensionContext): void {
       "tensorrt.runBatch": runBatch(services, tasks),
       "tensorrt.inspect": inspect(services),
       "tensorrt.doctor": doctor(services),
+      "tensorrt.installRuntime": installRuntime(services),
       "tensorrt.loadEngine": loadEngine(services),
       "tensorrt.unloadEngine": unloadEngine(services),
       "tensorrt.rebuildEngine": rebuildEngine(services),

@@ -37,6 +37,7 @@ function titleOf(kind: JobKind): string {
     compare: vscode.l10n.t("Comparing LoRAs"),
     bench: vscode.l10n.t("Benchmarking an engine"),
     doctor: vscode.l10n.t("Looking for engines and libraries"),
+    installRuntime: vscode.l10n.t("Installing TensorRT-RTX"),
   };
   return titles[kind];
 }

@@ -1,13 +1,8 @@
 import { isUsableHere } from "../engines/tensorrt/backend.ts";
-import { findTensorRt, type TensorRtName } from "../engines/tensorrt/library-search.ts";
+import { findTensorRt, HOW_TO_GET, type TensorRtName } from "../engines/tensorrt/library-search.ts";
 import type { DoctorFinding } from "./results.ts";
 
 const LABELS: Readonly<Record<TensorRtName, string>> = { tensorrt: "TensorRT", "tensorrt-rtx": "TensorRT-RTX" };
-
-const HOW_TO_GET: Readonly<Record<TensorRtName, string>> = {
-  tensorrt: "Install it (pip install tensorrt), or name its folder with TENSORRT_ROOT.",
-  "tensorrt-rtx": "Install it (pip install tensorrt-rtx), or name its folder with TENSORRT_ROOT.",
-};
 
 /** Without a GPU that it runs on, the library is there for nothing, or nothing but builds. */
 const NOT_USABLE: Readonly<Record<TensorRtName, string>> = {

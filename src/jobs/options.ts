@@ -145,6 +145,9 @@ export const benchOptionsSchema = z.strictObject({
 
 export const doctorOptionsSchema = z.strictObject({});
 
+/** `python`: the program whose pip downloads; absent: the chosen Python, else the first on the path. */
+export const installRuntimeOptionsSchema = z.strictObject({ python: z.string().min(1).optional() });
+
 export type Backend = z.infer<typeof backendSchema>;
 export type Base = z.infer<typeof baseSchema>;
 export type Precision = z.infer<typeof precisionSchema>;
@@ -159,4 +162,5 @@ export type GridAxis = z.infer<typeof gridAxisSchema>;
 export type GridOptions = z.infer<typeof gridOptionsSchema>;
 export type InspectOptions = z.infer<typeof inspectOptionsSchema>;
 export type CompareOptions = z.infer<typeof compareOptionsSchema>;
+export type InstallRuntimeOptions = z.infer<typeof installRuntimeOptionsSchema>;
 export type BenchOptions = z.infer<typeof benchOptionsSchema>;

@@ -105,6 +105,15 @@ export interface BenchResult {
   readonly memoryBytes: EngineMemory & { readonly process: number };
 }
 
+export interface InstallRuntimeResult {
+  readonly folder: string;
+  readonly package: string;
+  readonly version: string;
+  readonly bytes: number;
+  /** True where it had been there before and was kept. */
+  readonly cached: boolean;
+}
+
 export interface DoctorFinding {
   readonly name: string;
   readonly state: "found" | "missing" | "unusable";

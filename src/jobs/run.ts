@@ -12,6 +12,7 @@ import { exportEngine } from "./export.ts";
 import { generate } from "./generate.ts";
 import { drawGrid } from "./grid.ts";
 import { inspectFile } from "./inspect.ts";
+import { installTensorRtRuntime } from "./install-runtime.ts";
 import {
   benchOptionsSchema,
   compareOptionsSchema,
@@ -21,10 +22,20 @@ import {
   generateOptionsSchema,
   gridOptionsSchema,
   inspectOptionsSchema,
+  installRuntimeOptionsSchema,
 } from "./options.ts";
 import { bakeOptionsSchema, mergeLorasOptionsSchema, resizeOptionsSchema } from "./tool-options.ts";
 import type { BakeResult, CombinedLoraResult } from "./tool-results.ts";
-import type { BenchResult, DeltaResult, DoctorResult, ExportResult, GenerateResult, GridResult, InspectResult } from "./results.ts";
+import type {
+  BenchResult,
+  DeltaResult,
+  DoctorResult,
+  ExportResult,
+  GenerateResult,
+  GridResult,
+  InspectResult,
+  InstallRuntimeResult,
+} from "./results.ts";
 
 export interface JobResults {
   readonly export: ExportResult;
@@ -38,6 +49,7 @@ export interface JobResults {
   readonly compare: CompareResult;
   readonly bench: BenchResult;
   readonly doctor: DoctorResult;
+  readonly installRuntime: InstallRuntimeResult;
 }
 
 export type JobKind = keyof JobResults;
@@ -59,6 +71,7 @@ const RUNNERS: { readonly [Kind in JobKind]: Runner<JobResults[Kind]> } = {
     checkOptions(doctorOptionsSchema, options);
     return doctor(context, engines.loaded());
   },
+  installRuntime: (options, context) => installTensorRtRuntime(checkOptions(installRuntimeOptionsSchema, options), context),
 };
 
 /** Runs one job. Throws "option.invalid" for options that are not the job's, else what the job throws. */

@@ -16,6 +16,7 @@ import type {
   generateOptionsSchema,
   gridOptionsSchema,
   inspectOptionsSchema,
+  installRuntimeOptionsSchema,
   stackItemSchema,
 } from "../jobs/options.ts";
 import type { bakeOptionsSchema, mergeLorasOptionsSchema, resizeOptionsSchema } from "../jobs/tool-options.ts";
@@ -31,6 +32,7 @@ import type {
   GenerateResult,
   GridResult,
   InspectResult,
+  InstallRuntimeResult,
   PictureParameters,
   PromptDescription,
 } from "../jobs/results.ts";
@@ -56,6 +58,7 @@ export interface Jobs {
   readonly compare: { readonly options: z.input<typeof compareOptionsSchema>; readonly result: CompareResult };
   readonly bench: { readonly options: z.input<typeof benchOptionsSchema>; readonly result: BenchResult };
   readonly doctor: { readonly options: z.input<typeof doctorOptionsSchema>; readonly result: DoctorResult };
+  readonly installRuntime: { readonly options: z.input<typeof installRuntimeOptionsSchema>; readonly result: InstallRuntimeResult };
 }
 
 export type JobKind = keyof Jobs;

@@ -33,6 +33,7 @@ const JOB_KINDS = [
   "compare",
   "bench",
   "doctor",
+  "installRuntime",
 ] as const satisfies readonly JobKind[];
 /** Files described at the same time: while one is parsed others are read. */
 const DESCRIBED_AT_ONCE = 8;

@@ -44,7 +44,7 @@ describe("where TensorRT is looked for", () => {
 
   test.skipIf(addon === undefined)("what is missing is one sentence with what to do", () => {
     expect(() => requireTensorRt("tensorrt-rtx", search("/nowhere/python"))).toThrow(
-      /TensorRT-RTX was not found \(of \d+ places: .*\)\. Install it/,
+      /^TensorRT-RTX was not found \(of \d+ places: .*\)\. Fetch it with tensorrt-redux install-runtime/,
     );
   });
 

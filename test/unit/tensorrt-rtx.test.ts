@@ -19,7 +19,7 @@ import { tinyCheckpoint } from "../tensorrt/tiny-checkpoint.ts";
  * no GPU for it.
  */
 
-const libraries = setupTensorRtRtx();
+const libraries = await setupTensorRtRtx();
 const { reason: missingAddon } = loadTensorRtAddon("rtx");
 const reason = "reason" in libraries ? libraries.reason : missingAddon;
 

@@ -13,12 +13,15 @@ let announced: readonly LoadedEngine[] = [];
 let count = 0;
 
 beforeAll(async () => {
-  connection = await WorkerConnection.start(WORKER, false, {
-    onExit: () => {},
-    onOutput: () => {},
-    onLog: () => {},
-    onEngines: ({ loaded }) => (announced = loaded),
-  });
+  connection = await WorkerConnection.start(
+    { script: WORKER, restricted: false, environment: process.env },
+    {
+      onExit: () => {},
+      onOutput: () => {},
+      onLog: () => {},
+      onEngines: ({ loaded }) => (announced = loaded),
+    },
+  );
   await connection.runJob("export", { checkpoint: CHECKPOINT, output: engine }, () => {});
 });
 

@@ -18,7 +18,10 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 async function start(restricted = false): Promise<{ readonly connection: WorkerConnection; readonly exit: Promise<WorkerExit> }> {
   let onExit: (exit: WorkerExit) => void = () => {};
   const exit = new Promise<WorkerExit>((resolve) => (onExit = resolve));
-  const connection = await WorkerConnection.start(WORKER, restricted, { onExit, onOutput: () => {}, onLog: () => {}, onEngines: () => {} });
+  const connection = await WorkerConnection.start(
+    { script: WORKER, restricted, environment: process.env },
+    { onExit, onOutput: () => {}, onLog: () => {}, onEngines: () => {} },
+  );
   running.push(connection);
   return { connection, exit };
 }

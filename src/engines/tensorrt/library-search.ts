@@ -2,7 +2,9 @@ import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { homedir } from "node:os";
 import { delimiter, join } from "node:path";
+import { z } from "zod";
 import { UserError } from "../../formats/errors.ts";
+import { DEFAULT_PYTHON } from "./pip.ts";
 import { loadTensorRtAddon, toUserError, type Flavour, type NativeLibraryInformation, type NativeTensorRt } from "./native.ts";
 
 /** One of the backends that TensorRT's libraries make. */
@@ -51,8 +53,11 @@ const KINDS: Readonly<Record<TensorRtName, readonly Kind[]>> = {
   "tensorrt-rtx": [{ flavour: "rtx", file: WINDOWS ? "tensorrt_rtx_1_7.dll" : "libtensorrt_rtx.so.1", package: "tensorrt_rtx_libs" }],
 };
 
-/** The search that environment variables describe: what the command line has instead of settings. */
-export function searchOfEnvironment(environment: NodeJS.ProcessEnv = process.env): LibrarySearch {
+/**
+ * The search that environment variables describe: what the command line has instead of settings, and how the extension hands its settings
+ * to the processes that it starts.
+ */
+export function searchOfEnvironment(environment: NodeJS.ProcessEnv = process.env): LibrarySearch & { readonly installed: string } {
   return {
     setting: environment["TENSORRT_REDUX_LIBRARIES"],
     python: environment["TENSORRT_REDUX_PYTHON"],
@@ -113,18 +118,25 @@ function* places(
 
 /** The folders that a Python's packages are in; none where there is no Python. */
 function pythonFolders(python: string | undefined, tried: TriedPlace[]): readonly string[] {
-  const program = python ?? (WINDOWS ? "python" : "python3");
+  const program = python ?? DEFAULT_PYTHON;
   const script = "import json, site, sysconfig; print(json.dumps([sysconfig.get_path('purelib'), site.getusersitepackages()]))";
   const { status, stdout, error } = spawnSync(program, ["-I", "-c", script], { encoding: "utf8", timeout: 10_000, windowsHide: true });
-  if (status !== 0) {
-    tried.push({
-      place: `Python's packages: ${program}`,
-      reason: error ? "there is no such program" : "it does not say where its packages are",
-    });
-    return [];
+  try {
+    if (status === 0) return [...new Set(z.array(z.string()).parse(JSON.parse(stdout)))];
+  } catch {
+    // It is told below: a program of that name that is no Python may print anything.
   }
-  return [...new Set(JSON.parse(stdout) as string[])];
+  const reason = error ? "there is no such program" : "it does not say where its packages are";
+  tried.push({ place: `Python's packages: ${program}`, reason });
+  return [];
 }
+
+/** What to do where a library is missing. */
+export const HOW_TO_GET: Readonly<Record<TensorRtName, string>> = {
+  tensorrt: "Install it (pip install tensorrt), or name its folder: TENSORRT_ROOT, or the setting tensorrt.libraryPath.",
+  "tensorrt-rtx":
+    "Fetch it with tensorrt-redux install-runtime (in VS Code: Install Runtime), or name its folder: TENSORRT_ROOT, or the setting tensorrt.libraryPath.",
+};
 
 /** The library, or a "backend.unavailable" error that says where it was looked for. */
 export function requireTensorRt(name: TensorRtName, search?: LibrarySearch): NonNullable<FoundLibrary["library"]> {
@@ -135,6 +147,6 @@ export function requireTensorRt(name: TensorRtName, search?: LibrarySearch): Non
   const reason = last ? ` (of ${tried.length} places: ${last.place}: ${last.reason})` : "";
   throw new UserError(
     "backend.unavailable",
-    `${label} was not found${reason}. Install it, set TENSORRT_ROOT, or use --backend onnxruntime; doctor lists every place.`,
+    `${label} was not found${reason}. ${HOW_TO_GET[name]} Or use --backend onnxruntime; doctor lists every place.`,
   );
 }

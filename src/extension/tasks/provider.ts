@@ -2,6 +2,7 @@ import { basename } from "node:path";
 import * as vscode from "vscode";
 import { TASK_TYPE } from "../contributions.ts";
 import type { ModelFiles } from "../files.ts";
+import type { ProcessEnvironment } from "../worker/environment.ts";
 import { type TaskDefinition, isTaskDefinition, toArguments } from "./definition.ts";
 import { CommandLineTerminal } from "./terminal.ts";
 
@@ -19,10 +20,12 @@ const EXCLUDED = "**/{node_modules,.git}/**";
 /** Runs of the command line as tasks: one for each checkpoint and batch file that was found, and whatever tasks.json describes. */
 export class TaskProvider implements vscode.TaskProvider {
   readonly #script: string;
+  readonly #environment: ProcessEnvironment;
   readonly #files: ModelFiles;
 
-  constructor(script: string, files: ModelFiles) {
+  constructor(script: string, environment: ProcessEnvironment, files: ModelFiles) {
     this.#script = script;
+    this.#environment = environment;
     this.#files = files;
   }
 
@@ -59,7 +62,7 @@ export class TaskProvider implements vscode.TaskProvider {
   #task(definition: TaskDefinition, scope: vscode.Task["scope"], name: string): vscode.Task {
     // The definition that arrives at the run has its variables (${workspaceFolder}) replaced.
     const run = (resolved: vscode.TaskDefinition): Promise<vscode.Pseudoterminal> =>
-      Promise.resolve(new CommandLineTerminal(this.#script, toArguments(resolved as TaskDefinition), folderOf(scope)));
+      Promise.resolve(new CommandLineTerminal(this.#script, toArguments(resolved as TaskDefinition), this.#environment(), folderOf(scope)));
     const execution = new vscode.CustomExecution(run);
     const task = new vscode.Task(definition, scope ?? vscode.TaskScope.Workspace, name, "TensorRT", execution, PROBLEM_MATCHER);
     task.group = vscode.TaskGroup.Build;

@@ -9,6 +9,7 @@ const NOT_RUN = 127;
 export class CommandLineTerminal implements vscode.Pseudoterminal {
   readonly #script: string;
   readonly #arguments: readonly string[];
+  readonly #environment: NodeJS.ProcessEnv;
   readonly #folder: string | undefined;
   readonly #write = new vscode.EventEmitter<string>();
   readonly #close = new vscode.EventEmitter<number>();
@@ -16,8 +17,9 @@ export class CommandLineTerminal implements vscode.Pseudoterminal {
   readonly onDidClose = this.#close.event;
   #process: ChildProcess | undefined;
 
-  constructor(script: string, words: readonly string[], folder: string | undefined) {
+  constructor(script: string, words: readonly string[], environment: NodeJS.ProcessEnv, folder: string | undefined) {
     this.#script = script;
+    this.#environment = environment;
     this.#arguments = words;
     this.#folder = folder;
   }
@@ -31,7 +33,7 @@ export class CommandLineTerminal implements vscode.Pseudoterminal {
     this.#line(`> tensorrt-redux ${this.#arguments.join(" ")}`);
     const child = spawn(process.execPath, [this.#script, ...this.#arguments], {
       cwd: this.#folder,
-      env: { ...process.env, ELECTRON_RUN_AS_NODE: "1" },
+      env: this.#environment,
       stdio: ["ignore", "pipe", "pipe"],
       detached: process.platform !== "win32",
       windowsHide: true,

@@ -20,6 +20,14 @@ export interface WorkerExit {
   readonly signal: NodeJS.Signals | null;
 }
 
+export interface WorkerProcess {
+  /** Path of dist/worker.js. */
+  readonly script: string;
+  /** In an untrusted workspace: the worker then refuses what loads native code. */
+  readonly restricted: boolean;
+  readonly environment: NodeJS.ProcessEnv;
+}
+
 export interface WorkerEvents {
   readonly onExit: (exit: WorkerExit) => void;
   readonly onOutput: (line: string) => void;
@@ -96,16 +104,14 @@ export class WorkerConnection {
   }
 
   /**
-   * Starts the process, as Node.js even where the executable is Electron.
-   * @param script path of dist/worker.js
-   * @param restricted true in an untrusted workspace: the worker then refuses what loads native code
+   * Starts the process; `environment` has to make the executable run as Node.js even where it is Electron.
    */
-  static async start(script: string, restricted: boolean, events: WorkerEvents): Promise<WorkerConnection> {
+  static async start({ script, restricted, environment }: WorkerProcess, events: WorkerEvents): Promise<WorkerConnection> {
     const jsonrpc = await import("vscode-jsonrpc/node");
     const child = fork(script, restricted ? ["--restricted"] : [], {
       execPath: process.execPath,
       execArgv: [],
-      env: { ...process.env, ELECTRON_RUN_AS_NODE: "1" },
+      env: environment,
       silent: true,
     });
     return new WorkerConnection(child, jsonrpc, events);

@@ -1,6 +1,7 @@
 import * as vscode from "vscode";
 import type { AppliedStack, FileSummary, JobKind, JobProgress, Jobs, LoadedEngine, StackItem } from "../../worker/protocol.ts";
 import type { Settings } from "../contributions.ts";
+import type { ProcessEnvironment } from "./environment.ts";
 import { type Cancellation, WorkerConnection, type WorkerExit } from "./connection.ts";
 
 export type WorkerState = "stopped" | "idle" | "busy" | "crashed";
@@ -11,6 +12,7 @@ export type WorkerState = "stopped" | "idle" | "busy" | "crashed";
  */
 export class WorkerHost implements vscode.Disposable {
   readonly #script: string;
+  readonly #environment: ProcessEnvironment;
   readonly #log: vscode.LogOutputChannel;
   readonly #stateChanged = new vscode.EventEmitter<WorkerState>();
   readonly #enginesChanged = new vscode.EventEmitter<readonly LoadedEngine[]>();
@@ -22,8 +24,9 @@ export class WorkerHost implements vscode.Disposable {
   #state: WorkerState = "stopped";
   #disposed = false;
 
-  constructor(script: string, log: vscode.LogOutputChannel) {
+  constructor(script: string, environment: ProcessEnvironment, log: vscode.LogOutputChannel) {
     this.#script = script;
+    this.#environment = environment;
     this.#log = log;
   }
 
@@ -105,12 +108,15 @@ export class WorkerHost implements vscode.Disposable {
   async #start(): Promise<WorkerConnection> {
     const restricted = !vscode.workspace.isTrusted;
     this.#setState("idle");
-    const connection = await WorkerConnection.start(this.#script, restricted, {
-      onExit: (exit) => this.#onExit(exit),
-      onOutput: (line) => this.#log.info(`[worker] ${line}`),
-      onLog: ({ level, message }) => this.#log[level](message),
-      onEngines: ({ loaded }) => this.#setLoaded(loaded),
-    });
+    const connection = await WorkerConnection.start(
+      { script: this.#script, restricted, environment: this.#environment() },
+      {
+        onExit: (exit) => this.#onExit(exit),
+        onOutput: (line) => this.#log.info(`[worker] ${line}`),
+        onLog: ({ level, message }) => this.#log[level](message),
+        onEngines: ({ loaded }) => this.#setLoaded(loaded),
+      },
+    );
     this.#log.info(`The engine worker runs as process ${connection.processId}${restricted ? ", restricted" : ""}.`);
     return connection;
   }
