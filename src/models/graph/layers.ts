@@ -85,13 +85,22 @@ export function silu(graph: GraphBuilder, x: string): string {
   return graph.op("Mul", [x, graph.op("Sigmoid", [x])]);
 }
 
-/** Twice the height and width, each pixel repeated; or exactly the size of `like`, where that is one less. */
+/**
+ * Twice the height and width, each pixel repeated; or exactly the size of `like`, where that is one less. TensorRT resizes no bf16: a copy
+ * in fp32 holds the same numbers.
+ */
 export function upsampleNearest(graph: GraphBuilder, x: string, like?: string): string {
+  const { computeDtype } = graph.target;
+  const dtype = computeDtype === "BF16" ? "F32" : computeDtype;
   const attributes = { mode: "nearest", nearest_mode: "floor", coordinate_transformation_mode: "asymmetric" };
-  if (like === undefined) return graph.op("Resize", [x, "", graph.floats([1, 1, 2, 2], [4])], attributes);
+  const size = like === undefined ? [graph.floats([1, 1, 2, 2], [4])] : ["", sizeLike(graph, x, like)];
+  return graph.cast(graph.op("Resize", [graph.cast(x, computeDtype, dtype), "", ...size], attributes), dtype, computeDtype);
+}
+
+/** The batch and channels of `x` with the height and width of `like`. */
+function sizeLike(graph: GraphBuilder, x: string, like: string): string {
   const channels = graph.op("Shape", [x], { start: 0, end: 2 });
-  const size = graph.op("Shape", [like], { start: 2, end: 4 });
-  return graph.op("Resize", [x, "", "", graph.op("Concat", [channels, size], { axis: 0 })], attributes);
+  return graph.op("Concat", [channels, graph.op("Shape", [like], { start: 2, end: 4 })], { axis: 0 });
 }
 
 /** [B, C, h, w] -> [B, h·w, C]. */
