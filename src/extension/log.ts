@@ -16,6 +16,15 @@ export async function showFailure(error: unknown, log: vscode.LogOutputChannel):
   const message = error instanceof Error ? error.message : String(error);
   log.error(error instanceof Error && !(error instanceof WorkerError) ? (error.stack ?? message) : message);
   if (error instanceof WorkerError && (error.code === "cancelled" || error.code === "worker.died")) return;
+  if (error instanceof WorkerError && error.code === "bundle.mismatch" && error.path !== undefined)
+    return offerRebuild(message, error.path);
   const showLog = vscode.l10n.t("Show Log");
   if ((await vscode.window.showErrorMessage(message, showLog)) === showLog) log.show();
+}
+
+/** An engine of another machine or version: what helps is to build it again. */
+async function offerRebuild(message: string, engine: string): Promise<void> {
+  const rebuild = vscode.l10n.t("Build Again");
+  if ((await vscode.window.showErrorMessage(message, rebuild)) !== rebuild) return;
+  await vscode.commands.executeCommand("tensorrt.rebuildEngine", vscode.Uri.file(engine));
 }

@@ -76,6 +76,8 @@ const engineBundleSchema = z
     /** The safetensors files (hard links of the checkpoint's, or converted) that the graphs' external data points into. */
     weightFiles: z.array(z.strictObject({ file: fileName, bytes: byteCount })),
     checkpoint: z.strictObject({ name: z.string().min(1), bytes: byteCount, fingerprint: z.string().regex(/^[0-9a-f]{64}$/) }),
+    /** What the export job was asked, its checkpoint relative to this folder: enough to ask the same again. What is in it is src/jobs' to check. */
+    exportOptions: z.record(z.string(), z.unknown()).optional(),
     /** Of each component; absent where the backend has nothing to be compared with. */
     selfTest: z.array(selfTestSchema).optional(),
   })

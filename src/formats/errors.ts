@@ -12,6 +12,7 @@ export type ErrorCode =
   | "checkpoint.unsupported"
   | "checkpoint.incomplete"
   | "bundle.invalid"
+  | "bundle.mismatch"
   | "delta.invalid"
   | "delta.wrongBase"
   | "lora.unsupported"
@@ -36,10 +37,13 @@ export type ErrorCode =
 export class UserError extends Error {
   override readonly name = "UserError";
   readonly code: ErrorCode;
+  /** The file or folder that something can be done about, for programs that offer to. */
+  readonly path: string | undefined;
 
-  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+  constructor(code: ErrorCode, message: string, { path, ...options }: ErrorOptions & { readonly path?: string } = {}) {
     super(message, options);
     this.code = code;
+    this.path = path;
   }
 }
 

@@ -21,8 +21,9 @@ export function chooseBackend(option: BackendOption): Backend {
 export function backendOfBundle(folder: string, name: BackendName, option: BackendOption): Backend {
   if (option !== "auto" && option !== name) {
     throw new UserError(
-      "backend.unavailable",
+      "bundle.mismatch",
       `${folder} was built for ${name}, not ${option}. Export the checkpoint again with --backend ${option}.`,
+      { path: folder },
     );
   }
   return BACKENDS[name];

@@ -1,7 +1,7 @@
 import { stat } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { DeltaFile } from "../formats/delta-file.ts";
-import { ENGINE_FILE } from "../formats/engine-bundle.ts";
+import { ENGINE_FILE, type EngineBundle } from "../formats/engine-bundle.ts";
 import { UserError } from "../formats/errors.ts";
 import { SafetensorsFile } from "../formats/safetensors.ts";
 import { detectLoraArchitecture } from "../lora/lora-architecture.ts";
@@ -10,6 +10,7 @@ import { ARCHITECTURE_LABEL, isArchitecture, type Architecture, type Component }
 import { openCheckpoint } from "../models/open-checkpoint.ts";
 import { recognise } from "../models/recognition.ts";
 import { openBundle } from "./engine-cache.ts";
+import { exportOptionsSchema } from "./options.ts";
 import type { FileSummary } from "./results.ts";
 
 /** What a file or folder is, from its header alone; one that cannot be read is described by its problem. */
@@ -59,7 +60,17 @@ async function describeBundle(path: string): Promise<FileSummary> {
     bundleBytes: [...bundle.components, ...bundle.weightFiles].reduce((sum, { bytes }) => sum + bytes, 0),
     checkpoint: bundle.checkpoint.name,
     fingerprint: bundle.checkpoint.fingerprint,
+    ...(await exportOptionsOf(path, bundle)),
   };
+}
+
+/** The options that the bundle was exported with, where its checkpoint is still where it was. */
+async function exportOptionsOf(folder: string, { exportOptions, checkpoint }: EngineBundle): Promise<Pick<FileSummary, "exportOptions">> {
+  const parsed = exportOptionsSchema.safeParse(exportOptions);
+  if (!parsed.success) return {};
+  const path = resolve(folder, parsed.data.checkpoint);
+  const isThere = await stat(path).catch(() => undefined);
+  return isThere && basename(path) === checkpoint.name ? { exportOptions: { ...parsed.data, checkpoint: path } } : {};
 }
 
 async function describeCheckpoint(path: string): Promise<FileSummary> {

@@ -1,5 +1,5 @@
 import { stat } from "node:fs/promises";
-import { basename, extname, resolve } from "node:path";
+import { basename, extname, relative, resolve } from "node:path";
 import { buildFolderAtomically } from "../formats/atomic-file.ts";
 import { ENGINE_BUNDLE_VERSION, writeEngineBundle, type EngineBundle } from "../formats/engine-bundle.ts";
 import { UserError } from "../formats/errors.ts";
@@ -74,6 +74,7 @@ export async function exportEngine(options: ExportOptions, context: JobContext, 
           bytes: await totalBytes(checkpoint.files),
           fingerprint: await fingerprintOfFiles(checkpoint.files),
         },
+        exportOptions: recordedOptions(options, folder),
         ...(selfTest && { selfTest }),
       };
       await writeEngineBundle(temporary, described);
@@ -92,6 +93,12 @@ export async function exportEngine(options: ExportOptions, context: JobContext, 
     ...(bundle.described.selfTest && { selfTest: bundle.described.selfTest }),
     warnings: bundle.warnings,
   };
+}
+
+/** What the same bundle is exported with again, wherever the two then lie beside one another. */
+function recordedOptions(options: ExportOptions, folder: string): Record<string, unknown> {
+  const recorded = { ...options, checkpoint: relative(folder, resolve(options.checkpoint)) };
+  return Object.fromEntries(Object.entries(recorded).filter(([name]) => name !== "output" && name !== "overwrite"));
 }
 
 const MEBIBYTE = 2 ** 20;

@@ -1,4 +1,5 @@
 import type { SelfTest } from "../formats/self-test.ts";
+import type { ExportOptions } from "./options.ts";
 import type { EngineMemory } from "../engines/engine.ts";
 import type { GenerationParameters } from "../formats/parameters.ts";
 import type { Profile } from "../formats/engine-profile.ts";
@@ -179,6 +180,8 @@ export interface FileSummary {
   readonly bundleBytes?: number;
   /** The name of the checkpoint a bundle was built from. */
   readonly checkpoint?: string;
+  /** What exports the same bundle again, where its checkpoint is still where it was. */
+  readonly exportOptions?: ExportOptions;
   /** What a delta was made from, and the strength that is folded into it. */
   readonly loraFile?: string;
   readonly strength?: number;

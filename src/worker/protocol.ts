@@ -141,6 +141,8 @@ export interface Notifications {
 /** `data` of a refused request. */
 export interface FailureData {
   readonly code: ErrorCode;
+  /** What something can be done about: of "bundle.mismatch", the bundle's folder. */
+  readonly path?: string;
   /** Where a defect happened; for the log. */
   readonly stack?: string;
 }

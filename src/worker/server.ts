@@ -40,9 +40,13 @@ const DESCRIBED_AT_ONCE = 8;
 const ALLOWED_WHEN_RESTRICTED: readonly JobKind[] = ["inspect", "compare"];
 const REQUEST_FAILED = -32803;
 
+function failureOf({ code, path }: UserError): FailureData {
+  return { code, ...(path !== undefined && { path }) };
+}
+
 /** A JSON-RPC error that keeps the code and the sentence of an error for users; anything else is "internal". */
 function toResponseError(error: unknown): ResponseError<FailureData> {
-  if (error instanceof UserError) return new ResponseError(REQUEST_FAILED, error.message, { code: error.code });
+  if (error instanceof UserError) return new ResponseError(REQUEST_FAILED, error.message, failureOf(error));
   const defect = error instanceof Error ? error : new Error(String(error));
   const data: FailureData = { code: "internal", ...(defect.stack === undefined ? {} : { stack: defect.stack }) };
   return new ResponseError(REQUEST_FAILED, defect.message, data);

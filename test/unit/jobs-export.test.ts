@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, linkSync, mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { copyFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import folders from "../fixtures/models/folders.json" with { type: "json" };
 import { writeSparseFile, type Shapes } from "../fixtures/models/sparse-file.ts";
@@ -9,6 +9,7 @@ import { readEngineBundle } from "../../src/formats/engine-bundle.ts";
 import type { UserError } from "../../src/formats/errors.ts";
 import { SafetensorsFile } from "../../src/formats/safetensors.ts";
 import { readWeightManifest } from "../../src/formats/weight-manifest.ts";
+import { describeFile } from "../../src/jobs/describe.ts";
 import type { ExportResult } from "../../src/jobs/results.ts";
 import {
   CHECKPOINT,
@@ -69,6 +70,7 @@ describe("a bundle", () => {
       precision: "fp16",
       backend: { name: "onnxruntime" },
       checkpoint: { name: "emoji-xl.safetensors", bytes: statSync(CHECKPOINT).size },
+      exportOptions: { checkpoint: relative(result.bundle, CHECKPOINT), refit: "individual", static: false },
       weightFiles: [{ file: "emoji-xl.safetensors", bytes: statSync(CHECKPOINT).size }],
     });
     const unet = bundle.components.find(({ component }) => component === "unet")!;
@@ -418,4 +420,18 @@ test("progress rises from 0 to 1 in every stage", async () => {
   expect(hashing.at(-1)).toBe(1);
   expect(hashing).toEqual(hashing.toSorted((a, b) => a - b));
   for (const { fraction } of context.stages) expect(fraction).toBeLessThanOrEqual(1);
+});
+
+describe("what it was exported with", () => {
+  test("is told as long as the checkpoint is where it was", async () => {
+    const checkpoint = join(folder, "moved.safetensors");
+    linkSync(CHECKPOINT, checkpoint);
+    const { bundle } = await exported({ checkpoint, components: ["text_encoder"], batch: [1, 2, 3] });
+    const { exportOptions } = await describeFile(bundle);
+    expect(exportOptions).toMatchObject({ checkpoint, components: ["text_encoder"], batch: [1, 2, 3], backend: "auto" });
+    // As given back it is an export's options.
+    expect((await exported({ ...exportOptions, overwrite: true })).components.map(({ component }) => component)).toEqual(["text_encoder"]);
+    rmSync(checkpoint);
+    expect((await describeFile(bundle)).exportOptions).toBeUndefined();
+  });
 });

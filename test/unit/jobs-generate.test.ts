@@ -328,7 +328,7 @@ describe("engines that cannot", () => {
   });
 
   test("another backend's, or none", async () => {
-    expect((await refused({ backend: "tensorrt" })).code).toBe("backend.unavailable");
+    expect((await refused({ backend: "tensorrt" })).code).toBe("bundle.mismatch");
     expect((await refused({ engine: join(folder, "none") })).code).toBe("file.missing");
     expect((await refused({ engine: INK })).code).toBe("bundle.invalid");
     // A folder that holds several engines.

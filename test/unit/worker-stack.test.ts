@@ -40,6 +40,13 @@ test("an engine that is not loaded has no stack to set", async () => {
   await expect(setStack([])).rejects.toMatchObject({ code: "engine.unusable", message: expect.stringContaining(engine) as string });
 });
 
+test("an engine for something else is refused with its folder, so that it can be built again", async () => {
+  await expect(connection.loadEngine({ path: engine, backend: "tensorrt" }, () => {})).rejects.toMatchObject({
+    code: "bundle.mismatch",
+    path: engine,
+  });
+});
+
 test("a stack is applied, with its times, and announced; what is switched off changes nothing", async () => {
   expect(await connection.loadEngine({ path: engine, backend: "auto" }, () => {})).toMatchObject({ path: engine, stack: [] });
   const on = await setStack([

@@ -62,17 +62,13 @@ async function load(name: TensorRtName, request: LoadRequest): Promise<TensorRtE
 /** A plan runs with the version and on the kind of GPU that it was built with; TensorRT itself only says that it cannot be read. */
 function checkMatch({ folder, bundle }: LoadRequest, { information }: Library, gpu: NativeGpu): void {
   const advice = "Export the checkpoint again on this machine.";
+  const mismatch = (what: string) => new UserError("bundle.mismatch", `${folder} ${what}. ${advice}`, { path: folder });
   if (bundle.backend.version !== information.version) {
-    throw new UserError(
-      "bundle.invalid",
-      `${folder} was built with ${information.flavour} ${bundle.backend.version}; here is ${information.version} (${information.file}). ${advice}`,
-    );
+    const { flavour, version, file } = information;
+    throw mismatch(`was built with ${flavour} ${bundle.backend.version}; here is ${version} (${file})`);
   }
   const here = capabilityText(gpu.computeCapability);
   if (bundle.computeCapability !== undefined && bundle.computeCapability !== here) {
-    throw new UserError(
-      "bundle.invalid",
-      `${folder} was built for compute capability ${bundle.computeCapability}; ${gpu.name} has ${here}. ${advice}`,
-    );
+    throw mismatch(`was built for compute capability ${bundle.computeCapability}; ${gpu.name} has ${here}`);
   }
 }

@@ -3,9 +3,11 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import type { BundleComponent, RefittableWeight } from "../../formats/engine-bundle.ts";
 import { componentFileNames } from "../../formats/engine-profile.ts";
-import { isDtype } from "../../formats/dtype.ts";
+import { assertSpace, formatBytes } from "../../formats/atomic-file.ts";
+import { DTYPE_BITS, isDtype } from "../../formats/dtype.ts";
 import { throwIfCancelled, UserError } from "../../formats/errors.ts";
 import type { WeightDtype } from "../../formats/numbers.ts";
+import { elementCount } from "../../formats/tensor.ts";
 import { writeWeightManifest } from "../../formats/weight-manifest.ts";
 import type { Component } from "../../models/architecture.ts";
 import type { Checkpoint, Weight } from "../../models/checkpoint.ts";
@@ -44,6 +46,7 @@ export async function buildForTensorRt(name: TensorRtName, request: BuildRequest
     const weights = checkpoint.components.get(component)!;
     return { component, graph: emitComponent(component, weights, checkpoint.configuration, graphTarget(component, dtype, target)) };
   });
+  const needs = await checkRoom(graphs, target, request);
   const needed = new Map<string, Weight>();
   for (const { component, graph } of graphs) {
     for (const weight of graph.weights.keys()) needed.set(weight, checkpoint.components.get(component)!.get(weight)!);
@@ -56,7 +59,7 @@ export async function buildForTensorRt(name: TensorRtName, request: BuildRequest
   const built: BundleComponent[] = [];
   for (const { component, graph } of graphs) {
     throwIfCancelled(signal);
-    const described = await buildComponent(component, graph, weightFiles, target, request);
+    const described = await buildComponent(component, graph, weightFiles, { ...target, need: needs.get(component)! }, request);
     const manifest = new Map([...graph.weights.keys()].map((weight) => [weight, hashes.get(weight)!.entry]));
     await writeWeightManifest(join(request.folder, described.weights), manifest);
     built.push(described);
@@ -68,6 +71,28 @@ export async function buildForTensorRt(name: TensorRtName, request: BuildRequest
     warnings: [...target.warnings, ...nonFiniteWarnings(hashes)],
     ...(target.gpu && target.capabilities.length === 0 && { computeCapability: capabilityText(target.gpu.computeCapability) }),
   };
+}
+
+/**
+ * What the build of each component needs, in words. Throws "gpu.memory" or "disk.full" before anything is built where one of them cannot
+ * fit: nobody waits ten minutes for that.
+ */
+async function checkRoom(
+  graphs: readonly { readonly component: Component; readonly graph: EmittedGraph }[],
+  { gpu }: BuildTarget,
+  { folder, onProgress }: BuildRequest,
+): Promise<Map<Component, string>> {
+  const bytes = new Map(graphs.map(({ component, graph }) => [component, weightBytes(graph)]));
+  const needs = new Map(Array.from(bytes, ([component, size]) => [component, checkBuildMemory(component, size, gpu)]));
+  const total = [...bytes.values()].reduce((sum, size) => sum + size, 0);
+  await assertSpace(folder, total, "the engines");
+  const [largest] = Array.from(bytes).toSorted((a, b) => b[1] - a[1])[0]!;
+  onProgress(`planning (the ${largest} needs ${needs.get(largest)!}, all engines ${formatBytes(total)} on the disk)`, 1);
+  return needs;
+}
+
+function weightBytes({ weights }: EmittedGraph): number {
+  return [...weights.values()].reduce((sum, { shape, dtype }) => sum + (elementCount(shape) * DTYPE_BITS[dtype]) / 8, 0);
 }
 
 function chooseTarget(name: TensorRtName, plan: PlanOptions): BuildTarget {
@@ -133,11 +158,11 @@ async function buildComponent(
   component: Component,
   graph: EmittedGraph,
   weights: WeightFiles,
-  target: BuildTarget,
+  target: BuildTarget & { readonly need: string },
   request: BuildRequest,
 ): Promise<BundleComponent> {
   const { folder, plan = {}, onProgress, signal } = request;
-  const { library, gpu, refit } = target;
+  const { library, gpu, refit, need } = target;
   const profile = request.profileOf(component);
   const files = componentFileNames(component, profile);
   const ranges = inputRanges(component, graph, profile);
@@ -146,8 +171,7 @@ async function buildComponent(
     const { file, dtype, offset, length } = weights.places.get(name)!;
     return { location: file, dtype, offset, length };
   });
-  const bytes = [...graph.weights.keys()].reduce((sum, name) => sum + weights.places.get(name)!.length, 0);
-  const stage = `building ${component} (${checkBuildMemory(component, bytes, gpu)})`;
+  const stage = `building ${component} (${need})`;
   onProgress(stage, 0);
   const isReachable = graph.refittable.length > 0;
   const task = library.addon.build(

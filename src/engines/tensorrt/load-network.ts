@@ -1,4 +1,6 @@
 import { join } from "node:path";
+import { formatBytes } from "../../formats/atomic-file.ts";
+import { UserError } from "../../formats/errors.ts";
 import type { BundleComponent } from "../../formats/engine-bundle.ts";
 import type { LoadRequest } from "../backend.ts";
 import type { FoundLibrary } from "./library-search.ts";
@@ -6,14 +8,25 @@ import { settle, type BasePlacement, type NativeGpu, type NativeNetwork } from "
 import { nativeWeights } from "./stack-changes.ts";
 
 /** Loads one component's plan from a bundle's folder and does its first refit. */
-export function loadNetwork(
+export async function loadNetwork(
   { addon, folder: library }: NonNullable<FoundLibrary["library"]>,
   described: BundleComponent,
   { folder, basePlacement = "auto", signal }: Pick<LoadRequest, "folder" | "basePlacement" | "signal">,
 ): Promise<NativeNetwork> {
   const weights = nativeWeights(folder, described.refittable);
-  const placement = choosePlacement(addon.gpu(), described, basePlacement);
+  const gpu = addon.gpu();
+  checkRoom(gpu, described);
+  const placement = choosePlacement(gpu, described, basePlacement);
   return settle(addon.load({ library, plan: join(folder, described.engine!), weights, basePlacement: placement }), signal);
+}
+
+/** The plan's weights alone have to fit; TensorRT would say so too, but not what to do. */
+function checkRoom({ name, freeBytes, totalBytes }: NativeGpu, { component, bytes }: BundleComponent): void {
+  if (bytes <= freeBytes) return;
+  throw new UserError(
+    "gpu.memory",
+    `Loading the ${component} needs more than ${formatBytes(bytes)} on the GPU; ${name} has ${formatBytes(freeBytes)} of ${formatBytes(totalBytes)} free. Unload another engine, or end other programs that use it.`,
+  );
 }
 
 /** Beside the plan, a change of all weights at once needs room for them, so the base stays on the GPU where twice its size is free. */

@@ -68,12 +68,23 @@ function shapesOf({ profile }: ComponentSummary): Partial<ExportOptions> {
   });
 }
 
+/** The precision, the shapes and the components that an engine has, where it does not say what it was exported with. */
+function described(engine: ModelFile | undefined): Partial<ExportOptions> {
+  const components = engine?.summary.components ?? [];
+  const largest = components.find(({ component }) => component === "unet" || component === "transformer") ?? components[0];
+  return {
+    ...(engine?.summary.precision !== undefined && { precision: engine.summary.precision as NonNullable<ExportOptions["precision"]> }),
+    ...(largest && shapesOf(largest)),
+    ...(components.length > 0 && { components: components.map(({ component }) => component) }),
+  };
+}
+
 /** The checkpoint that an engine was built from, where it is in the workspace still. */
 function checkpointOf({ files }: Services, { summary }: ModelFile): string | undefined {
   return files.of("checkpoint").find(({ uri }) => basename(uri.fsPath) === summary.checkpoint)?.uri.fsPath;
 }
 
-/** Builds an engine again from its checkpoint, for this machine, with the shapes and the precision that it has. */
+/** Builds an engine again from its checkpoint, for this machine, with the options that it was exported with. */
 export function rebuildEngine(services: Services): Commands["tensorrt.rebuildEngine"] {
   const { files, jobs, worker } = services;
   return (argument) =>
@@ -84,23 +95,14 @@ export function rebuildEngine(services: Services): Commands["tensorrt.rebuildEng
       if (path === undefined) return undefined;
       await files.ready();
       const engine = files.get(path);
-      const checkpoint = (engine && checkpointOf(services, engine)) ?? (await askCheckpoint(files, title));
+      const recorded = engine?.summary.exportOptions;
+      const checkpoint = recorded?.checkpoint ?? (engine && checkpointOf(services, engine)) ?? (await askCheckpoint(files, title));
       if (checkpoint === undefined) return undefined;
-      const components = engine?.summary.components ?? [];
-      const largest = components.find(({ component }) => component === "unet" || component === "transformer") ?? components[0];
       const wasLoaded = worker.loadedEngines.some((loaded) => loaded.path === path);
       if (wasLoaded) await worker.unloadEngine(path);
       const result = await jobs.runInNotification(
         "export",
-        defined({
-          checkpoint,
-          output: path,
-          overwrite: true,
-          backend: setting("backend"),
-          precision: engine?.summary.precision as ExportOptions["precision"],
-          ...(largest && shapesOf(largest)),
-          ...(components.length > 0 && { components: components.map(({ component }) => component) }),
-        }),
+        defined({ ...(recorded ?? described(engine)), checkpoint, output: path, overwrite: true, backend: setting("backend") }),
       );
       await files.refresh();
       if (wasLoaded) await jobs.loadEngine(path, vscode.ProgressLocation.Notification);

@@ -6,10 +6,12 @@ import type { FailureData, JobKind, JobProgress, Jobs, LoadedEngine, Notificatio
 export class WorkerError extends Error {
   override readonly name = "WorkerError";
   readonly code: FailureData["code"];
+  readonly path: string | undefined;
 
-  constructor(code: FailureData["code"], message: string) {
+  constructor(code: FailureData["code"], message: string, path?: string) {
     super(message);
     this.code = code;
+    this.path = path;
   }
 }
 
@@ -185,7 +187,7 @@ export class WorkerConnection {
     if (error instanceof this.#jsonrpc.ResponseError) {
       if (error.code === CANCELLED) return new WorkerError("cancelled", "Cancelled.");
       const data = failureData(error.data);
-      return new WorkerError(data?.code ?? "internal", error.message);
+      return new WorkerError(data?.code ?? "internal", error.message, data?.path);
     }
     return new WorkerError("internal", error instanceof Error ? error.message : String(error));
   }
