@@ -1,11 +1,12 @@
-import type { Command } from "commander";
-import { parseInteger, parseLora, parseNumber } from "./arguments.ts";
+import { type Command, Option } from "commander";
+import { parseInteger, parseList, parseLora, parseNumber } from "./arguments.ts";
 import { parseLoraArgument } from "../lora/strengths.ts";
 import type { Runner } from "./program.ts";
 
 /** The merging tools. */
 export function addTools(program: Command, runner: Runner): void {
   addBake(program, runner);
+  addExtract(program, runner);
   addResize(program, runner);
   addMergeLoras(program, runner);
 }
@@ -20,6 +21,23 @@ function addBake(program: Command, runner: Runner): void {
     .option("--overwrite", "replace a file that exists")
     .action((checkpoint: string, options: Record<string, unknown>) =>
       runner.perform({ kind: "bake", options: { checkpoint, ...options }, file: checkpoint }),
+    );
+}
+
+function addExtract(program: Command, runner: Runner): void {
+  program
+    .command("extract")
+    .argument("<base>", "the checkpoint before training: a .safetensors file or a diffusers folder")
+    .argument("<tuned>", "the checkpoint after it")
+    .description("make a LoRA of what two checkpoints differ by; reports the error of each layer")
+    .option("-o, --output <file.safetensors>", "the new LoRA")
+    .option("--rank <n>", "the largest rank of a layer (default: 32)", parseInteger)
+    .option("--energy <fraction>", "the smallest ranks that keep this part of the squared norm, such as 0.99", parseNumber)
+    .option("--components <list>", "unet,text_encoder,text_encoder_2 (default: all)", parseList)
+    .addOption(new Option("--dtype <type>", "what the factors are stored in (default: fp16)").choices(["fp16", "bf16", "fp32"]))
+    .option("--overwrite", "replace a file that exists")
+    .action((base: string, tuned: string, options: Record<string, unknown>) =>
+      runner.perform({ kind: "extract", options: { base, tuned, ...options }, file: tuned }),
     );
 }
 

@@ -28,6 +28,18 @@ export function combinedWords({ file, bytes, layers, error }: JobResults["resize
   ];
 }
 
+/** What two checkpoints differ by, the layers with the largest errors first. */
+export function extractWords({ file, bytes, layers, error, differences }: JobResults["extract"]): string[] {
+  const shown = layers.toSorted((a, b) => b.error - a.error).slice(0, SHOWN_LAYERS);
+  const width = Math.max(0, ...shown.map(({ name }) => name.length));
+  return [
+    `LoRA: ${file} (${formatBytes(bytes)})`,
+    `  ${layers.length} layers, relative error in all ${errorText(error)}; ${differences.length} biases and normalizations`,
+    ...shown.map(({ name, rank, error: own }) => `  ${name.padEnd(width)} rank ${rank}, error ${errorText(own)}`),
+    ...(layers.length > SHOWN_LAYERS ? [`  … and ${layers.length - SHOWN_LAYERS} more (--json lists all)`] : []),
+  ];
+}
+
 function errorText(error: number): string {
   return error === 0 ? "0" : error.toExponential(2);
 }

@@ -2,7 +2,7 @@ import { formatBytes } from "../formats/atomic-file.ts";
 import { describeSelfTest } from "../formats/self-test.ts";
 import type { JobKind, JobResults } from "../jobs/run.ts";
 import { basename } from "node:path";
-import { bakeWords, combinedWords } from "./tool-words.ts";
+import { bakeWords, combinedWords, extractWords } from "./tool-words.ts";
 
 type Words = { readonly [Kind in JobKind]: (result: JobResults[Kind]) => string[] };
 
@@ -12,6 +12,7 @@ const WORDS: Words = {
   generate: generateWords,
   grid: gridWords,
   bake: bakeWords,
+  extract: extractWords,
   resize: combinedWords,
   mergeLoras: combinedWords,
   inspect: inspectWords,

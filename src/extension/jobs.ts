@@ -31,6 +31,7 @@ function titleOf(kind: JobKind): string {
     generate: vscode.l10n.t("Generating an image"),
     grid: vscode.l10n.t("Generating a grid of images"),
     bake: vscode.l10n.t("Baking LoRAs into a checkpoint"),
+    extract: vscode.l10n.t("Extracting a LoRA"),
     resize: vscode.l10n.t("Resizing a LoRA"),
     mergeLoras: vscode.l10n.t("Merging LoRAs"),
     inspect: vscode.l10n.t("Inspecting a file"),

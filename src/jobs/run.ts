@@ -9,6 +9,7 @@ import { makeDeltaFile } from "./delta.ts";
 import { doctor } from "./doctor.ts";
 import type { EngineCache } from "./engine-cache.ts";
 import { exportEngine } from "./export.ts";
+import { extract } from "./extract.ts";
 import { generate } from "./generate.ts";
 import { drawGrid } from "./grid.ts";
 import { inspectFile } from "./inspect.ts";
@@ -24,8 +25,8 @@ import {
   inspectOptionsSchema,
   installRuntimeOptionsSchema,
 } from "./options.ts";
-import { bakeOptionsSchema, mergeLorasOptionsSchema, resizeOptionsSchema } from "./tool-options.ts";
-import type { BakeResult, CombinedLoraResult } from "./tool-results.ts";
+import { bakeOptionsSchema, extractOptionsSchema, mergeLorasOptionsSchema, resizeOptionsSchema } from "./tool-options.ts";
+import type { BakeResult, CombinedLoraResult, ExtractResult } from "./tool-results.ts";
 import type {
   BenchResult,
   DeltaResult,
@@ -43,6 +44,7 @@ export interface JobResults {
   readonly generate: GenerateResult;
   readonly grid: GridResult;
   readonly bake: BakeResult;
+  readonly extract: ExtractResult;
   readonly resize: CombinedLoraResult;
   readonly mergeLoras: CombinedLoraResult;
   readonly inspect: InspectResult;
@@ -64,6 +66,7 @@ const RUNNERS: { readonly [Kind in JobKind]: Runner<JobResults[Kind]> } = {
   bake: (options, context, engines) => bake(checkOptions(bakeOptionsSchema, options), context, engines.arithmetic),
   inspect: (options, context, engines) => inspectFile(checkOptions(inspectOptionsSchema, options), context, engines.arithmetic),
   compare: (options, context, engines) => compare(checkOptions(compareOptionsSchema, options), context, engines.arithmetic),
+  extract: (options, context) => extract(checkOptions(extractOptionsSchema, options), context),
   resize: (options, context) => resizeLora(checkOptions(resizeOptionsSchema, options), context),
   mergeLoras: (options, context) => mergeLoras(checkOptions(mergeLorasOptionsSchema, options), context),
   bench: (options, context, engines) => bench(checkOptions(benchOptionsSchema, options), context, engines),

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { loraReferenceSchema } from "./options.ts";
+import { componentSchema, loraReferenceSchema } from "./options.ts";
 
 /* What a person asks of the merging tools; see options.ts. */
 
@@ -17,6 +17,16 @@ const truncation = {
   energy: z.number().gt(0).max(1).optional(),
 };
 
+export const extractOptionsSchema = z.strictObject({
+  base: z.string().min(1),
+  tuned: z.string().min(1),
+  output: z.string().min(1),
+  ...truncation,
+  components: z.array(componentSchema).nonempty().optional(),
+  dtype: z.enum(["fp16", "bf16", "fp32"]).default("fp16"),
+  overwrite: z.boolean().default(false),
+});
+
 export const resizeOptionsSchema = z
   .strictObject({ lora: z.string().min(1), output: z.string().min(1), ...truncation, overwrite: z.boolean().default(false) })
   .refine(({ rank, energy }) => rank !== undefined || energy !== undefined, {
@@ -32,5 +42,6 @@ export const mergeLorasOptionsSchema = z.strictObject({
 });
 
 export type BakeOptions = z.infer<typeof bakeOptionsSchema>;
+export type ExtractOptions = z.infer<typeof extractOptionsSchema>;
 export type ResizeOptions = z.infer<typeof resizeOptionsSchema>;
 export type MergeLorasOptions = z.infer<typeof mergeLorasOptionsSchema>;

@@ -21,6 +21,18 @@ export interface ToolLayer {
   readonly error: number;
 }
 
+export interface ExtractResult {
+  readonly file: string;
+  readonly bytes: number;
+  /** The linear layers and convolutions that changed; an error is what the LoRA does not give back, relative to the change. */
+  readonly layers: readonly { readonly name: string; readonly rank: number; readonly error: number }[];
+  /** Of all layers together. */
+  readonly error: number;
+  /** Tensors of biases and normalizations that changed: they are in the LoRA as they are. */
+  readonly differences: readonly string[];
+  readonly warnings: readonly string[];
+}
+
 /** Of `resize` and `mergeLoras`. */
 export interface CombinedLoraResult {
   readonly file: string;

@@ -19,8 +19,8 @@ import type {
   installRuntimeOptionsSchema,
   stackItemSchema,
 } from "../jobs/options.ts";
-import type { bakeOptionsSchema, mergeLorasOptionsSchema, resizeOptionsSchema } from "../jobs/tool-options.ts";
-import type { BakeResult, CombinedLoraResult } from "../jobs/tool-results.ts";
+import type { bakeOptionsSchema, extractOptionsSchema, mergeLorasOptionsSchema, resizeOptionsSchema } from "../jobs/tool-options.ts";
+import type { BakeResult, CombinedLoraResult, ExtractResult } from "../jobs/tool-results.ts";
 import type {
   AppliedStack,
   BenchResult,
@@ -52,6 +52,7 @@ export interface Jobs {
   readonly generate: { readonly options: z.input<typeof generateOptionsSchema>; readonly result: GenerateResult };
   readonly grid: { readonly options: z.input<typeof gridOptionsSchema>; readonly result: GridResult };
   readonly bake: { readonly options: z.input<typeof bakeOptionsSchema>; readonly result: BakeResult };
+  readonly extract: { readonly options: z.input<typeof extractOptionsSchema>; readonly result: ExtractResult };
   readonly resize: { readonly options: z.input<typeof resizeOptionsSchema>; readonly result: CombinedLoraResult };
   readonly mergeLoras: { readonly options: z.input<typeof mergeLorasOptionsSchema>; readonly result: CombinedLoraResult };
   readonly inspect: { readonly options: z.input<typeof inspectOptionsSchema>; readonly result: InspectResult };

@@ -27,6 +27,7 @@ const JOB_KINDS = [
   "generate",
   "grid",
   "bake",
+  "extract",
   "resize",
   "mergeLoras",
   "inspect",

@@ -2,7 +2,10 @@ import { describe, expect, test } from "vitest";
 import { HouseholderQr } from "../../src/lora/linear-algebra/householder-qr.ts";
 import { jacobiSvd } from "../../src/lora/linear-algebra/jacobi-svd.ts";
 import { LowRankSvd, lowRankSingularValues } from "../../src/lora/linear-algebra/low-rank-svd.ts";
-import { columnsOf, dot, vector, type Vectors } from "../../src/lora/linear-algebra/vectors.ts";
+import { MatrixProducts, type DenseMatrix } from "../../src/lora/linear-algebra/matrix-products.ts";
+import { truncatedSvd } from "../../src/lora/linear-algebra/truncated-svd.ts";
+import type { TruncatedFactors } from "../../src/lora/linear-algebra/truncation.ts";
+import { columnsOf, dot, sumOfSquares, vector, type Vectors } from "../../src/lora/linear-algebra/vectors.ts";
 import known from "../fixtures/linear-algebra/svd.json" with { type: "json" };
 
 /** Numbers in (-1, 1) that repeat from run to run. */
@@ -93,5 +96,70 @@ describe("decompositions", () => {
           .subarray(column + 1)
           .every((value) => value === 0),
       ).toBe(true);
+  });
+});
+
+describe("the best approximation of a small rank", () => {
+  const products = new MatrixProducts();
+
+  /** Σ falling singular values · orthonormal vectors, and those values. */
+  async function decaying(rows: number, columns: number): Promise<{ matrix: DenseMatrix; values: number[] }> {
+    const side = Math.min(rows, columns);
+    const values = Array.from({ length: side }, (_, i) => 1 / (1 + i) ** 1.5);
+    const [left, right] = [rows, columns].map((length) => new HouseholderQr(columnsOf(numbers(length * side, length), side)));
+    const identity = columnsOf(
+      new Float64Array(side * side).map((_, i) => (i % (side + 1) === 0 ? 1 : 0)),
+      side,
+    );
+    const matrix = rebuilt(Float64Array.from(values), left!.multiplyQ(identity), right!.multiplyQ(identity));
+    return { matrix: { rows, columns, values: Float32Array.from(matrix) }, values };
+  }
+
+  function dropped({ rows, columns, values }: DenseMatrix, { rank, up, down }: TruncatedFactors): number {
+    let sum = 0;
+    for (let row = 0; row < rows; row++)
+      for (let column = 0; column < columns; column++) {
+        let rest = values[row * columns + column]!;
+        for (let r = 0; r < rank; r++) rest -= up[row * rank + r]! * down[r * columns + column]!;
+        sum += rest ** 2;
+      }
+    return Math.sqrt(sum);
+  }
+
+  test.each([
+    ["exactly", 60, 90, 1e-6],
+    ["by random directions", 150, 220, 0.01],
+    ["by random directions", 260, 130, 0.01],
+  ] as const)("%s (%i × %i) is found", async (_how, rows, columns, tolerance) => {
+    const { matrix, values } = await decaying(rows, columns);
+    const best = Math.sqrt(values.slice(12).reduce((sum, value) => sum + value ** 2, 0));
+    const factors = await truncatedSvd(products, matrix, { rank: 12 });
+    expect(factors.rank).toBe(12);
+    const error = dropped(matrix, factors);
+    expect(error).toBeGreaterThan(best * (1 - 1e-5));
+    expect(error).toBeLessThan(best * (1 + tolerance));
+  });
+
+  test("to an energy takes as few as hold it, at most the rank, and the same every time", async () => {
+    const { matrix, values } = await decaying(150, 220);
+    const total = values.reduce((sum, value) => sum + value ** 2, 0);
+    const factors = await truncatedSvd(products, matrix, { energy: 0.98 });
+    const held = (count: number) => values.slice(0, count).reduce((sum, value) => sum + value ** 2, 0) / total;
+    expect(held(factors.rank)).toBeGreaterThanOrEqual(0.98 - 1e-6);
+    expect(held(factors.rank - 1)).toBeLessThan(0.98 + 1e-6);
+    expect((await truncatedSvd(products, matrix, { energy: 0.98, rank: 2 })).rank).toBe(2);
+    expect(await truncatedSvd(products, matrix, { energy: 0.98 })).toEqual(factors);
+  });
+
+  test("of a matrix that has no more rank is the matrix", async () => {
+    const matrix = {
+      rows: 140,
+      columns: 130,
+      values: Float32Array.from(multiplied([...numbers(140 * 3, 1)], [...numbers(3 * 130, 2)], 3)),
+    };
+    const factors = await truncatedSvd(products, matrix, { rank: 16 });
+    expect(dropped(matrix, factors) / Math.sqrt(sumOfSquares(matrix.values))).toBeLessThan(1e-6);
+    const zero = await truncatedSvd(products, { rows: 140, columns: 130, values: new Float32Array(140 * 130) }, { rank: 4 });
+    expect([zero.rank, zero.up.every((value) => value === 0)]).toEqual([1, true]);
   });
 });

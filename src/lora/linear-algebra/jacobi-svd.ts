@@ -60,7 +60,8 @@ function rotateAll(columns: readonly Float64Array[], rotations: readonly Float64
   let rotated = 0;
   for (let p = 0; p < columns.length - 1; p++) {
     for (let q = p + 1; q < columns.length; q++) {
-      const [a, b] = [squares[p]!, squares[q]!];
+      const a = squares[p]!;
+      const b = squares[q]!;
       // What rounding left of a column is orthogonal to nothing, however often it is rotated.
       if (Math.min(a, b) <= negligible) continue;
       const c = dot(columns[p]!, columns[q]!);
@@ -80,7 +81,8 @@ function rotateAll(columns: readonly Float64Array[], rotations: readonly Float64
 
 function rotate(p: Float64Array, q: Float64Array, cosine: number, sine: number): void {
   for (let i = 0; i < p.length; i++) {
-    const [x, y] = [p[i]!, q[i]!];
+    const x = p[i]!;
+    const y = q[i]!;
     p[i] = cosine * x - sine * y;
     q[i] = sine * x + cosine * y;
   }

@@ -31,7 +31,10 @@ export function vector({ length, values }: Vectors, index: number): Float64Array
 
 /** Σ a[i]·b[i]; four sums, so that an addition need not wait for the one before it. */
 export function dot(a: Float64Array, b: Float64Array, start = 0): number {
-  let [s0, s1, s2, s3] = [0, 0, 0, 0];
+  let s0 = 0;
+  let s1 = 0;
+  let s2 = 0;
+  let s3 = 0;
   const end = a.length;
   let i = start;
   for (; i + 3 < end; i += 4) {
