@@ -25,7 +25,11 @@ for (const variant of VARIANTS) {
   execFileSync("cmake", ["-S", root, "-B", folder, ...configuration], { stdio: ["ignore", "ignore", "inherit"] });
   execFileSync("cmake", ["--build", folder, "--config", "Release", "--parallel"], { stdio: ["ignore", "ignore", "inherit"] });
   // All but the first are built where TensorRT's headers are (TENSORRT_HEADERS or TENSORRT_ROOT).
-  const built = ["redux_tests", join("tensorrt", "redux_tensorrt_tests"), join("tensorrt", "redux_kind_tests")].map((name) =>
+  const names = [
+    "redux_tests",
+    ...["redux_tensorrt_tests", "redux_kind_tests", "redux_sampling_tests"].map((name) => join("tensorrt", name)),
+  ];
+  const built = names.map((name) =>
     [join(folder, "native", name), join(folder, "native", "Release", `${name}.exe`)].find((file) => existsSync(file)),
   );
   if (!built[0]) throw new Error(`The tests were not built under ${folder}.`);

@@ -41,6 +41,7 @@
   F(StreamEndCapture, "cuStreamEndCapture", (CUstream, CUgraph*))                                      \
   F(GraphInstantiate, "cuGraphInstantiateWithFlags", (CUgraphExec*, CUgraph, unsigned long long))      \
   F(GraphLaunch, "cuGraphLaunch", (CUgraphExec, CUstream))                                             \
+  F(GraphExecUpdate, "cuGraphExecUpdate", (CUgraphExec, CUgraph, void**, int*))                        \
   F(GraphExecDestroy, "cuGraphExecDestroy", (CUgraphExec))                                             \
   F(GraphDestroy, "cuGraphDestroy", (CUgraph))                                                         \
   F(EventCreate, "cuEventCreate", (CUevent*, unsigned))                                                \

@@ -54,20 +54,30 @@ float CudaEvent::Since(const CudaEvent& start) const {
   return milliseconds;
 }
 
-void CudaGraph::Begin(const Cuda& cuda, const CudaStream& stream) {
+void CapturedGraph::Begin(const Cuda& cuda, const CudaStream& stream) {
   cuda->Check(cuda->StreamBeginCapture(stream.get(), kCaptureThreadLocal), "beginning to capture a graph");
 }
 
-CudaGraph::CudaGraph(Cuda cuda, const CudaStream& stream) : cuda_(std::move(cuda)) {
-  CUgraph graph = nullptr;
-  cuda_->Check(cuda_->StreamEndCapture(stream.get(), &graph), "capturing a graph");
-  const CUresult result = cuda_->GraphInstantiate(&executable_, graph, 0);
-  cuda_->GraphDestroy(graph);
-  cuda_->Check(result, "making a graph ready");
+CapturedGraph::CapturedGraph(Cuda cuda, const CudaStream& stream) : cuda_(std::move(cuda)) {
+  cuda_->Check(cuda_->StreamEndCapture(stream.get(), &graph_), "capturing a graph");
+}
+
+CapturedGraph::~CapturedGraph() {
+  if (graph_) cuda_->GraphDestroy(graph_);
+}
+
+CudaGraph::CudaGraph(Cuda cuda, const CapturedGraph& captured) : cuda_(std::move(cuda)) {
+  cuda_->Check(cuda_->GraphInstantiate(&executable_, captured.get(), 0), "making a graph ready");
 }
 
 CudaGraph::~CudaGraph() {
   if (executable_) cuda_->GraphExecDestroy(executable_);
+}
+
+bool CudaGraph::Update(const CapturedGraph& captured) {
+  void* node = nullptr;
+  int reason = 0;
+  return cuda_->GraphExecUpdate(executable_, captured.get(), &node, &reason) == kCudaSuccess;
 }
 
 void CudaGraph::Launch(const CudaStream& stream) const {

@@ -48,17 +48,36 @@ class CudaEvent {
   CUevent event_ = nullptr;
 };
 
-/** Work captured from a stream, to be launched as a whole. */
-class CudaGraph {
+/** Work captured from a stream. */
+class CapturedGraph {
  public:
   /** Begins capturing what the calling thread gives to the stream. */
   static void Begin(const Cuda& cuda, const CudaStream& stream);
-  /** Ends the capture. */
-  CudaGraph(Cuda cuda, const CudaStream& stream);
+  /** Ends the capture; throws where something made it invalid. The stream can be used again in either case. */
+  CapturedGraph(Cuda cuda, const CudaStream& stream);
+  ~CapturedGraph();
+  CapturedGraph(const CapturedGraph&) = delete;
+  CapturedGraph& operator=(const CapturedGraph&) = delete;
+
+  CUgraph get() const {
+    return graph_;
+  }
+
+ private:
+  Cuda cuda_;
+  CUgraph graph_ = nullptr;
+};
+
+/** A captured graph made ready to be launched as a whole. */
+class CudaGraph {
+ public:
+  CudaGraph(Cuda cuda, const CapturedGraph& captured);
   ~CudaGraph();
   CudaGraph(const CudaGraph&) = delete;
   CudaGraph& operator=(const CudaGraph&) = delete;
 
+  /** Takes over the parameters of a graph of the same nodes. False: it has others, and this graph must not be launched any more. */
+  bool Update(const CapturedGraph& captured);
   void Launch(const CudaStream& stream) const;
 
  private:

@@ -6,5 +6,6 @@ namespace redux {
 extern const char kKernelsPtx[];
 extern const char kKindsPtx[];
 extern const char kRotationsPtx[];
+extern const char kLatentsPtx[];
 
 }  // namespace redux

@@ -21,13 +21,6 @@ nvinfer1::DataType ToTensorRt(GpuType type) {
   return type == kGpuFloat16 ? nvinfer1::DataType::kHALF : nvinfer1::DataType::kBF16;
 }
 
-/** Negative for types that are no floating-point numbers here. */
-GpuType ToGpuType(nvinfer1::DataType type) {
-  if (type == nvinfer1::DataType::kFLOAT) return kGpuFloat32;
-  if (type == nvinfer1::DataType::kHALF) return kGpuFloat16;
-  return type == nvinfer1::DataType::kBF16 ? kGpuBfloat16 : -1;
-}
-
 void StopIfCancelled(const std::atomic<bool>& cancelled) {
   if (cancelled) throw NativeError("cancelled", "The change of the weights was cancelled; the engine has the ones it had.");
 }
@@ -70,6 +63,23 @@ NativeError NotFinite(const std::string& weight) {
                                           " NaN or too large for the engine's precision. Use a smaller strength, or leave one of its LoRAs out.");
 }
 
+/** A run of the network whose buffers a sampling fills and reads. */
+class PreparedNetwork final : public StepNetwork {
+ public:
+  PreparedNetwork(EngineRun& run, const CudaStream& stream) : run_(run), stream_(stream) {}
+
+  GpuNumbers Find(const std::string& name) const override {
+    return Inference::NumbersOf(run_, name);
+  }
+  void Enqueue() override {
+    run_.Enqueue(stream_, true);
+  }
+
+ private:
+  EngineRun& run_;
+  const CudaStream& stream_;
+};
+
 void CheckSizes(const WeightInfo& weight, const WeightChange& change) {
   const auto rows = static_cast<std::size_t>(weight.rows);
   const auto columns = static_cast<std::size_t>(weight.columns);
@@ -86,8 +96,8 @@ Network::Network(std::shared_ptr<const TensorRtLibrary> library, Cuda cuda, cons
     : library_(std::move(library)), cuda_((cuda->Enter(), std::move(cuda))), stream_(cuda_), uploader_(cuda_, stream_) {
   engine_ = std::make_unique<Engine>(*library_, cuda_, logger_, options.plan);
   StopIfCancelled(cancelled);
-  run_ = std::make_unique<EngineRun>(*engine_, logger_);
   arithmetic_ = std::make_unique<GpuArithmetic>(cuda_);
+  inference_ = std::make_unique<Inference>(cuda_, *engine_, logger_, stream_, *arithmetic_);
   // Not isRefittable(): TensorRT 10.6 says no of engines that were built with REFIT_INDIVIDUAL, and refits them.
   if (options.weights.empty()) return;
   kinds_ = std::async(std::launch::async, [driver = cuda_] {
@@ -167,7 +177,7 @@ void Network::RefitWith(const std::vector<PlacedWeight>& placed, const std::atom
   usable_ = false;
   refitter_->Refit(stream_);
   usable_ = true;
-  run_->ForgetGraph();
+  inference_->WeightsChanged();
 }
 
 ChangeTimes Network::SetChanges(const std::vector<WeightChange>& changes, const std::atomic<bool>& cancelled) {
@@ -291,72 +301,54 @@ std::vector<NetworkOutput> Network::Run(const std::vector<HostTensor>& inputs) {
   const std::lock_guard<std::mutex> lock(mutex_);
   cuda_->Enter();
   RequireUsable();
-  std::size_t staging = 0;
-  for (const HostTensor& input : inputs) {
-    run_->SetInputShape(input.name, input.shape);
-    staging += Aligned(input.bytes);
-  }
-  run_->Prepare();
-  std::size_t output_bytes = 0;
-  for (const TensorInfo& info : tensors()) {
-    if (!info.is_input) output_bytes += Aligned(run_->BytesOf(info.name) / BytesOf(info.type) * sizeof(float));
-  }
-  const std::size_t bytes = std::max(staging, output_bytes);
-  if (input_staging_.bytes() < bytes) input_staging_ = DeviceBuffer(cuda_, bytes);
-  if (host_staging_.bytes() < bytes) host_staging_ = PinnedBuffer(cuda_, bytes);
+  return inference_->Run(inputs, std::nullopt);
+}
 
-  std::size_t place = 0;
-  for (const HostTensor& input : inputs) {
-    const std::size_t wanted = run_->BytesOf(input.name);
-    const TensorInfo& info = run_->InfoOf(input.name);
-    const GpuType type = ToGpuType(info.type);
-    const bool is_integer = info.type == nvinfer1::DataType::kINT32;
-    if (is_integer != input.is_integer || (type < 0 && !is_integer) || input.bytes / 4 != wanted / BytesOf(info.type)) {
-      throw NativeError("engine.failed", "The input \"" + input.name + "\" has another type or size than the engine takes.");
-    }
-    std::memcpy(host_staging_.data() + place, input.data, input.bytes);
-    const bool direct = is_integer || type == kGpuFloat32;
-    const CUdeviceptr target = direct ? run_->AddressOf(input.name) : input_staging_.address() + place;
-    stream_.Upload(target, host_staging_.data() + place, input.bytes);
-    if (!direct) arithmetic_->Convert(stream_, target, kGpuFloat32, run_->AddressOf(input.name), type, input.bytes / sizeof(float));
-    place += Aligned(input.bytes);
-  }
-  run_->Enqueue(stream_, use_graph_);
-  stream_.Wait();
+std::vector<NetworkOutput> Network::Decode(const LatentInput& latents) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  cuda_->Enter();
+  RequireUsable();
+  return inference_->Run({}, latents);
+}
 
-  std::vector<NetworkOutput> outputs;
-  place = 0;
-  for (const TensorInfo& info : tensors()) {
-    if (info.is_input) continue;
-    const std::size_t count = run_->BytesOf(info.name) / BytesOf(info.type);
-    const GpuType type = ToGpuType(info.type);
-    if (type < 0) throw NativeError("engine.failed", "The output \"" + info.name + "\" has a type that is not supported.");
-    const CUdeviceptr source = type == kGpuFloat32 ? run_->AddressOf(info.name) : input_staging_.address() + place;
-    if (type != kGpuFloat32) arithmetic_->Convert(stream_, run_->AddressOf(info.name), type, source, kGpuFloat32, count);
-    stream_.Download(host_staging_.data() + place, source, count * sizeof(float));
-    outputs.push_back({info.name, run_->ShapeOf(info.name), std::vector<float>(count)});
-    place += Aligned(count * sizeof(float));
-  }
-  stream_.Wait();
-  place = 0;
-  for (NetworkOutput& output : outputs) {
-    std::memcpy(output.values.data(), host_staging_.data() + place, output.values.size() * sizeof(float));
-    place += Aligned(output.values.size() * sizeof(float));
-  }
-  return outputs;
+std::unique_ptr<Sampling> Network::StartSampling(const SamplingOptions& options) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  cuda_->Enter();
+  RequireUsable();
+  const PreparedNetwork network(inference_->Prepare(options.Shapes()), stream_);
+  return std::make_unique<Sampling>(cuda_, stream_, *arithmetic_, inference_->latent_kernels(), options, network);
+}
+
+SamplingOutcome Network::Execute(Sampling& sampling, const std::vector<LatentCommand>& commands) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  cuda_->Enter();
+  RequireUsable();
+  PreparedNetwork network(inference_->Prepare(sampling.shapes()), stream_);
+  return sampling.Execute(network, commands);
+}
+
+CUdeviceptr Network::Finished(const Sampling& sampling, std::size_t slot, std::size_t image) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  cuda_->Enter();
+  return sampling.Finished(slot, image);
+}
+
+std::string Network::GraphProblem() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return inference_->GraphProblem();
 }
 
 NetworkMemory Network::Memory() const {
   const std::lock_guard<std::mutex> lock(mutex_);
   NetworkMemory memory;
   memory.plan = engine_->plan_bytes();
-  memory.scratch = run_->ScratchBytes();
-  memory.buffers = run_->BufferBytes() + input_staging_.bytes();
+  memory.scratch = inference_->ScratchBytes();
+  memory.buffers = inference_->BufferBytes();
   if (base_) {
     memory.base_on_gpu = base_->GpuBytes();
     memory.base_on_host = base_->HostBytes();
   }
-  memory.pinned = uploader_.PinnedBytes() + host_staging_.bytes();
+  memory.pinned = uploader_.PinnedBytes() + inference_->PinnedBytes();
   return memory;
 }
 

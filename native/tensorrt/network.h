@@ -14,8 +14,9 @@
 #include "../cuda/kind_arithmetic.h"
 #include "../cuda/uploader.h"
 #include "base_weights.h"
-#include "engine.h"
+#include "inference.h"
 #include "refitter.h"
+#include "sampling.h"
 
 namespace redux {
 
@@ -73,22 +74,6 @@ struct NetworkMemory {
   std::size_t pinned = 0;
 };
 
-/** An input or output on the host's side. */
-struct HostTensor {
-  std::string name;
-  std::vector<std::int64_t> shape;
-  /** float32, or int32 for an integer input. */
-  bool is_integer = false;
-  const void* data = nullptr;
-  std::size_t bytes = 0;
-};
-
-struct NetworkOutput {
-  std::string name;
-  std::vector<std::int64_t> shape;
-  std::vector<float> values;
-};
-
 /**
  * One network, loaded: its engine, its base weights and what changes them. One call at a time; calls from several threads wait for one
  * another.
@@ -111,12 +96,21 @@ class Network {
   }
   /** The numbers of the inputs in, those of the outputs, as fp32, out. */
   std::vector<NetworkOutput> Run(const std::vector<HostTensor>& inputs);
+  /** Runs on latents that `Finished` gave. */
+  std::vector<NetworkOutput> Decode(const LatentInput& latents);
+  /** The network must outlive it; only it uses it. */
+  std::unique_ptr<Sampling> StartSampling(const SamplingOptions& options);
+  SamplingOutcome Execute(Sampling& sampling, const std::vector<LatentCommand>& commands);
+  /** Where one image of latents of this network's sampling is; its work is done. */
+  CUdeviceptr Finished(const Sampling& sampling, std::size_t slot, std::size_t image);
   /**
    * Gives these weights new values, computed from the base, and all others that were changed before the base's own. Cancelled or failed
    * before the refit began, nothing has changed; once it has begun it is not cancelled. A refit that fails makes the network unusable.
    */
   ChangeTimes SetChanges(const std::vector<WeightChange>& changes, const std::atomic<bool>& cancelled);
   NetworkMemory Memory() const;
+  /** Why runs are not launched as CUDA graphs; empty where nothing keeps them from it. */
+  std::string GraphProblem() const;
   bool usable() const {
     return usable_;
   }
@@ -141,14 +135,11 @@ class Network {
   /** Its kernels take a driver that has not seen them a second to compile, which passes while the weights are read. */
   std::shared_future<std::shared_ptr<KindArithmetic>> kinds_;
   std::unique_ptr<Engine> engine_;
-  std::unique_ptr<EngineRun> run_;
+  std::unique_ptr<Inference> inference_;
   std::unique_ptr<BaseWeights> base_;
   std::unique_ptr<Refitter> refitter_;
   /** Names of the weights that do not have the base's values now. */
   std::set<std::string> changed_;
-  DeviceBuffer input_staging_;
-  PinnedBuffer host_staging_;
-  bool use_graph_ = true;
   bool usable_ = true;
   mutable std::mutex mutex_;
 };

@@ -7,32 +7,21 @@
 
 #include "background_task.h"
 #include "object_reader.h"
+#include "sampling_object.h"
 
 namespace redux {
 
 namespace {
-/** The class's constructor, one for each JavaScript environment that loads the add-on. */
+/** The classes' constructors, one of each for each JavaScript environment that loads the add-on. */
 struct Constructors {
   Napi::FunctionReference network;
+  Napi::FunctionReference sampling;
 };
 
 Napi::Array ToArray(Napi::Env env, const std::vector<std::int64_t>& sizes) {
   const Napi::Array array = Napi::Array::New(env, sizes.size());
   for (std::uint32_t i = 0; i < sizes.size(); ++i) array.Set(i, static_cast<double>(sizes[i]));
   return array;
-}
-
-Napi::Value ToOutputs(Napi::Env env, const std::vector<NetworkOutput>& outputs) {
-  const Napi::Object object = Napi::Object::New(env);
-  for (const NetworkOutput& output : outputs) {
-    Napi::Float32Array data = Napi::Float32Array::New(env, output.values.size());
-    if (!output.values.empty()) std::memcpy(data.Data(), output.values.data(), output.values.size() * sizeof(float));
-    const Napi::Object tensor = Napi::Object::New(env);
-    tensor.Set("dims", ToArray(env, output.shape));
-    tensor.Set("data", data);
-    object.Set(output.name, tensor);
-  }
-  return object;
 }
 
 Napi::Value ToTimes(Napi::Env env, const ChangeTimes& times) {
@@ -47,15 +36,29 @@ Napi::Value ToTimes(Napi::Env env, const ChangeTimes& times) {
 }
 }  // namespace
 
+Napi::Value ToOutputs(Napi::Env env, const std::vector<NetworkOutput>& outputs) {
+  const Napi::Object object = Napi::Object::New(env);
+  for (const NetworkOutput& output : outputs) {
+    Napi::Float32Array data = Napi::Float32Array::New(env, output.values.size());
+    if (!output.values.empty()) std::memcpy(data.Data(), output.values.data(), output.values.size() * sizeof(float));
+    const Napi::Object tensor = Napi::Object::New(env);
+    tensor.Set("dims", ToArray(env, output.shape));
+    tensor.Set("data", data);
+    object.Set(output.name, tensor);
+  }
+  return object;
+}
+
 void NetworkObject::Register(Napi::Env env, Napi::Object exports) {
   const Napi::Function constructor = DefineClass(env, "Network",
                                                  {
                                                      InstanceMethod<&NetworkObject::Run>("run"),
+                                                     InstanceMethod<&NetworkObject::StartSampling>("startSampling"),
                                                      InstanceMethod<&NetworkObject::SetChanges>("setChanges"),
                                                      InstanceMethod<&NetworkObject::Memory>("memory"),
                                                      InstanceMethod<&NetworkObject::Close>("close"),
                                                  });
-  auto* constructors = new Constructors{Napi::Persistent(constructor)};
+  auto* constructors = new Constructors{Napi::Persistent(constructor), Napi::Persistent(SamplingObject::Define(env))};
   env.SetInstanceData(constructors);
   exports.Set("Network", constructor);
 }
@@ -85,12 +88,28 @@ Napi::Value StartLoad(const Napi::CallbackInfo& info) {
   });
 }
 
+const std::shared_ptr<Network>& NetworkObject::Require() const {
+  if (!network_) throw NativeError("engine.unusable", "The engine has been unloaded. Load it again.");
+  return network_;
+}
+
+std::shared_ptr<Network> NetworkObject::Of(const Napi::Value& object) {
+  const bool is_network =
+      object.IsObject() && object.As<Napi::Object>().InstanceOf(object.Env().GetInstanceData<Constructors>()->network.Value());
+  if (!is_network) throw NativeError("engine.failed", "The native backend was called without a network.");
+  return Unwrap(object.As<Napi::Object>())->Require();
+}
+
+Napi::Value NetworkObject::StartSampling(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return Guarded(env, [&]() -> Napi::Value { return SamplingObject::Start(Require(), info, env.GetInstanceData<Constructors>()->sampling); });
+}
+
 Napi::Value NetworkObject::Run(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return Guarded(env, [&]() -> Napi::Value {
-    if (!network_) throw NativeError("engine.unusable", "The engine has been unloaded. Load it again.");
     const Napi::Object object = info[0].As<Napi::Object>();
-    const auto work = [network = network_, inputs = ReadInputs(object)](const std::atomic<bool>&) { return network->Run(inputs); };
+    const auto work = [network = Require(), inputs = ReadInputs(object)](const std::atomic<bool>&) { return network->Run(inputs); };
     return BackgroundTask<std::vector<NetworkOutput>>::Start(env, "tensorrt-redux.run", work, ToOutputs, object);
   });
 }
@@ -98,9 +117,8 @@ Napi::Value NetworkObject::Run(const Napi::CallbackInfo& info) {
 Napi::Value NetworkObject::SetChanges(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return Guarded(env, [&]() -> Napi::Value {
-    if (!network_) throw NativeError("engine.unusable", "The engine has been unloaded. Load it again.");
     const Napi::Array array = info[0].As<Napi::Array>();
-    const auto work = [network = network_, changes = ReadChanges(array)](const std::atomic<bool>& cancelled) {
+    const auto work = [network = Require(), changes = ReadChanges(array)](const std::atomic<bool>& cancelled) {
       return network->SetChanges(changes, cancelled);
     };
     return BackgroundTask<ChangeTimes>::Start(env, "tensorrt-redux.refit", work, ToTimes, array);
@@ -124,6 +142,7 @@ Napi::Value NetworkObject::Memory(const Napi::CallbackInfo& info) {
     for (std::uint32_t i = 0; i < absent.size(); ++i) names.Set(i, absent[i]);
     object.Set("absent", names);
     object.Set("usable", network_->usable());
+    object.Set("graphProblem", network_->GraphProblem());
     return object;
   });
 }

@@ -17,7 +17,7 @@
 #include <vector>
 
 #include "../cuda/native_error.h"
-#include "engine.h"
+#include "engine_runs.h"
 #include "files.h"
 #include "plan_builder.h"
 
@@ -317,13 +317,14 @@ class Probe {
   void RunPlan(const std::string& stem, Row& row) {
     const CudaStream stream(cuda_);
     const Engine engine(*library_, cuda_, logger_, stem + ".plan");
-    EngineRun run(engine, logger_);
+    EngineRuns runs(engine, logger_);
+    InputShapes shapes;
     for (const TensorInfo& info : engine.tensors()) {
       if (!info.is_input) continue;
       const auto shape = options_.shapes.find(info.name);
-      run.SetInputShape(info.name, shape != options_.shapes.end() ? shape->second.opt : info.max);
+      shapes[info.name] = shape != options_.shapes.end() ? shape->second.opt : info.max;
     }
-    run.Prepare();
+    EngineRun& run = runs.For(shapes, stream);
     for (const TensorInfo& info : engine.tensors()) {
       if (!info.is_input) continue;
       const std::vector<char> bytes = RandomBytes(info, run.BytesOf(info.name));
@@ -331,7 +332,7 @@ class Probe {
       stream.Wait();
     }
     row.built.plan_bytes = engine.plan_bytes();
-    row.scratch = run.ScratchBytes();
+    row.scratch = runs.ScratchBytes();
     std::tie(row.without_graph, row.least) = Time(run, stream, false);
     row.median = row.without_graph;
     if (options_.graph) std::tie(row.median, row.least) = Time(run, stream, true);

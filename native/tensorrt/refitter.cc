@@ -2,16 +2,7 @@
 
 #include <unordered_set>
 
-#include "../cuda/native_error.h"
-
 namespace redux {
-
-namespace {
-[[noreturn]] void Fail(Logger& logger, const std::string& what) {
-  const std::string trouble = logger.TakeTrouble();
-  throw NativeError("engine.failed", std::string(kFlavour) + " " + what + ": " + (trouble.empty() ? "it does not say why" : trouble));
-}
-}  // namespace
 
 Refitter::Refitter(const TensorRtLibrary& library, const Engine& engine, Logger& logger, const std::vector<std::string>& known)
     : logger_(logger), refitter_(library.CreateRefitter(engine.get(), logger)) {
@@ -45,7 +36,7 @@ std::vector<std::string> Refitter::Missing() const {
 
 void Refitter::Set(const std::string& name, nvinfer1::DataType type, CUdeviceptr values, std::int64_t count) {
   const nvinfer1::Weights weights{type, reinterpret_cast<const void*>(values), count};
-  if (!refitter_->setNamedWeights(name.c_str(), weights, nvinfer1::TensorLocation::kDEVICE)) Fail(logger_, "refuses new values of " + name);
+  if (!refitter_->setNamedWeights(name.c_str(), weights, nvinfer1::TensorLocation::kDEVICE)) ThrowTrouble(logger_, "refuses new values of " + name);
   set_.push_back(name);
 }
 
@@ -55,7 +46,7 @@ void Refitter::Clear() {
 }
 
 void Refitter::Refit(const CudaStream& stream) {
-  if (!refitter_->refitCudaEngineAsync(stream.get())) Fail(logger_, "cannot refit the engine");
+  if (!refitter_->refitCudaEngineAsync(stream.get())) ThrowTrouble(logger_, "cannot refit the engine");
   stream.Wait();
 }
 

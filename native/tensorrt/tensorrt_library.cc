@@ -100,4 +100,11 @@ std::unique_ptr<nvonnxparser::IParser> TensorRtLibrary::CreateParser(nvinfer1::I
   return Created<nvonnxparser::IParser>(logger, "ONNX parser", [&] { return create(&network, &logger, NV_ONNX_PARSER_VERSION); });
 }
 
+void ThrowTrouble(Logger& logger, const std::string& what) {
+  const std::string trouble = logger.TakeTrouble();
+  const bool memory = trouble.find("ut of memory") != std::string::npos || trouble.find("OutOfMemory") != std::string::npos;
+  throw NativeError(memory ? "gpu.memory" : "engine.failed",
+                    std::string(kFlavour) + " " + what + ": " + (trouble.empty() ? "it does not say why" : trouble));
+}
+
 }  // namespace redux

@@ -56,4 +56,10 @@ class TensorRtLibrary {
   std::string file_;
 };
 
+/**
+ * Throws what TensorRT's log tells of a failure: NativeError("gpu.memory") for want of memory, else "engine.failed".
+ * @param what follows the library's name: "cannot run the engine"
+ */
+[[noreturn]] void ThrowTrouble(Logger& logger, const std::string& what);
+
 }  // namespace redux

@@ -7,10 +7,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { onnxRuntimeBackend } from "../../src/engines/onnxruntime/backend.ts";
 import { fromFloat32 } from "../../src/formats/numbers.ts";
+import type { RgbImage } from "../../src/formats/png.ts";
 import { writeSafetensors, type TensorSource } from "../../src/formats/safetensors-writer.ts";
 import { openCheckpoint } from "../../src/models/open-checkpoint.ts";
+import { SAMPLERS } from "../../src/pipeline/samplers/sampler.ts";
+import { generateImages } from "../../src/pipeline/text-to-image.ts";
 import { buildBundle, loadBundle, loadDelta } from "../../test/gpu/bundle.ts";
-import { caseInputs, STACKS } from "../../test/gpu/cases.ts";
+import { caseInputs, IMAGE_REQUEST, STACKS } from "../../test/gpu/cases.ts";
 
 const [emoji, out] = process.argv.slice(2);
 if (!emoji || !out) throw new Error("usage: make-reference.ts EMOJI_XL_FOLDER OUT.safetensors");
@@ -29,18 +32,30 @@ for (const [name, stack] of Object.entries(STACKS)) {
   await engine.setStack(entries);
   for (const component of components) {
     for (const [output, { dims, data }] of Object.entries(await engine.run(component, caseInputs(component)))) {
-      tensors.push({
-        name: `${name}/${component}/${output}`,
-        dtype: "F32",
-        shape: [...dims],
-        chunks: function* () {
-          yield fromFloat32(data, "F32");
-        },
-      });
+      tensors.push(toSource(`${name}/${component}/${output}`, dims, data));
     }
   }
+}
+await engine.setStack([]);
+const { architecture, configuration } = opened;
+for (const sampler of SAMPLERS) {
+  const { images, latents } = await generateImages({ engine, architecture, configuration }, { ...IMAGE_REQUEST, sampler });
+  const [{ width, height, data }] = images as [RgbImage];
+  tensors.push(toSource(`images/${sampler}/latents`, latents.dims, latents.data));
+  tensors.push(toSource(`images/${sampler}/levels`, [height, width, 3], Float32Array.from(data)));
 }
 await writeSafetensors(out, tensors, {});
 await engine.unload();
 await rm(work, { recursive: true });
 console.log(`${tensors.length} tensors in ${out}`);
+
+function toSource(name: string, dims: readonly number[], data: Float32Array): TensorSource {
+  return {
+    name,
+    dtype: "F32",
+    shape: [...dims],
+    chunks: function* () {
+      yield fromFloat32(data, "F32");
+    },
+  };
+}

@@ -1,6 +1,7 @@
 import type { Tensor } from "../formats/tensor.ts";
 import type { StackEntry } from "../lora/delta.ts";
 import type { Component } from "../models/architecture.ts";
+import type { DeviceSampling, DeviceSamplingRequest } from "./latents.ts";
 
 export type Inputs = Readonly<Record<string, Tensor<Float32Array> | Tensor<Int32Array>>>;
 export type Outputs = Readonly<Record<string, Tensor<Float32Array>>>;
@@ -34,6 +35,10 @@ export interface Engine {
    */
   setStack(stack: readonly StackEntry[], signal?: AbortSignal): Promise<StackReport>;
   run(component: Component, inputs: Inputs): Promise<Outputs>;
+  /** Of engines on a GPU: the UNet runs on latents that stay there. A change of the stack takes effect from the next step on. */
+  startSampling?(request: DeviceSamplingRequest): Promise<DeviceSampling>;
+  /** What keeps it from being as fast as it could be, in sentences. */
+  notices?(): readonly string[];
   memory(): EngineMemory;
   unload(): Promise<void>;
 }

@@ -1,4 +1,5 @@
 import { UserError } from "../formats/errors.ts";
+import type { Tensor } from "../formats/tensor.ts";
 
 /** One part of a linear combination. */
 export type LatentTerm<L> = readonly [weight: number, latents: L];
@@ -27,6 +28,35 @@ export interface DenoisingStep {
   readonly cfgRescale: number;
   readonly skip: number;
   readonly out: number;
+}
+
+/** Stands for latents in a GPU's memory. */
+export type DeviceLatents = object;
+
+/** What stays the same in all steps of a sampling on a GPU. */
+export interface DeviceSamplingRequest {
+  /** Of the latents: [B, C, h, w]. */
+  readonly dims: readonly number[];
+  /** Whether the UNet is run with the negatives' rows before the positives'. */
+  readonly isGuided: boolean;
+  /** The UNet's inputs besides the latents and the timesteps. */
+  readonly inputs: Readonly<Record<string, Tensor>>;
+}
+
+/**
+ * A sampling whose latents stay on the GPU: host memory comes in with `fromHost` and goes out with `toHost` alone. Its arithmetic gives the
+ * bits of the host's, but for the sums of CFG rescale.
+ */
+export interface DeviceSampling extends LatentArithmetic<DeviceLatents> {
+  /**
+   * One call of the UNet with its guidance. The GPU may be one call behind: `notFiniteError` of a call may come with the next, or with
+   * `toHost`.
+   */
+  denoise(latents: DeviceLatents, step: DenoisingStep): Promise<DeviceLatents>;
+  /** The VAE decoder's output [1, 3, H, W] for one image's latents / scale + shift. */
+  decode(latents: DeviceLatents, image: number, unscale: { readonly scale: number; readonly shift: number }): Promise<Tensor>;
+  /** Frees the GPU's memory, once what still runs is done; to be called whatever happened. */
+  close(): Promise<void>;
 }
 
 /** What a network gave at a timestep has NaN or infinite values. */

@@ -51,6 +51,8 @@ export async function drawImages(options: GenerateOptions, context: JobContext, 
     throwIfCancelled(context.signal);
     const { loras, warnings, time: stackTime } = await changeStack(options, loaded, context);
     const { images, latents, sigmas, timings } = await generateImages(loaded, request);
+    const notices = loaded.engine.notices?.() ?? [];
+    for (const notice of notices) context.log("warn", notice);
     const { encode, step, decode } = timings;
     return {
       images,
@@ -60,7 +62,7 @@ export async function drawImages(options: GenerateOptions, context: JobContext, 
       sigmas,
       timings: { load: loadTime, stack: stackTime, encode, step, decode, total: performance.now() - started },
       loras,
-      warnings,
+      warnings: [...warnings, ...notices],
     };
   });
 }

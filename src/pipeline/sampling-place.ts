@@ -1,8 +1,8 @@
 import type { Engine } from "../engines/engine.ts";
-import type { LatentArithmetic } from "../engines/latents.ts";
+import type { DeviceLatents, DeviceSampling, LatentArithmetic } from "../engines/latents.ts";
 import { elementCount, type Tensor } from "../formats/tensor.ts";
 import type { VaeConfiguration } from "../models/configuration.ts";
-import { makeDenoiser, type GuidanceOptions } from "./denoiser.ts";
+import { denoisingStep, makeDenoiser, type GuidanceOptions } from "./denoiser.ts";
 import { HOST_LATENTS } from "./host-latents.ts";
 import { decoderInput } from "./latents.ts";
 import type { Denoise } from "./samplers/sampler.ts";
@@ -48,5 +48,14 @@ export function hostPlace(engine: Engine, { dims, inputs, guidance, vae }: RunIn
       const one = { dims: [1, ...rest], data: latents.subarray(image * size, (image + 1) * size) };
       return (await engine.run("vae_decoder", { latents: decoderInput(one, vae) }))["image"]!;
     },
+  };
+}
+
+/** Latents on the GPU that the engine is on. */
+export function devicePlace(sampling: DeviceSampling, { guidance, vae }: RunInputs): SamplingPlace<DeviceLatents> {
+  return {
+    arithmetic: sampling,
+    denoise: (x, sigma) => sampling.denoise(x, denoisingStep(guidance, sigma)),
+    decode: (latents, image) => sampling.decode(latents, image, vae),
   };
 }

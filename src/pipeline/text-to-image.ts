@@ -11,7 +11,7 @@ import { randomTensor, TorchGenerator } from "./noise.ts";
 import { previewImage } from "./preview.ts";
 import { sample } from "./samplers/sample.ts";
 import type { SamplerName } from "./samplers/sampler.ts";
-import { hostPlace, type RunInputs, type SamplingPlace } from "./sampling-place.ts";
+import { devicePlace, hostPlace, type RunInputs, type SamplingPlace } from "./sampling-place.ts";
 import { initialLatents, makeSchedule, type ScheduleName } from "./schedule.ts";
 import { sizeEmbeddings, uncroppedSizes } from "./size-embeddings.ts";
 import { encodePrompts, type TextConditioning } from "./text-conditioning.ts";
@@ -76,8 +76,20 @@ export async function generateImages(model: Model, request: ImageRequest): Promi
   throwIfCancelled(request.signal);
   const encodeTime = performance.now() - started;
   const run = await prepareRun(model, request, conditioning, vae);
-  const { timings, ...made } = await sampleAndDecode(hostPlace(model.engine, run), run, request);
+  const { timings, ...made } = await sampleOn(model.engine, run, request);
   return { ...made, sigmas: run.guidance.schedule.sigmas, timings: { encode: encodeTime, ...timings } };
+}
+
+/** On the GPU, where the engine is on one; else on the host. */
+async function sampleOn(engine: Engine, run: PreparedRun, request: ImageRequest) {
+  const { dims, inputs, guidance } = run;
+  const device = await engine.startSampling?.({ dims, inputs, isGuided: guidance.cfg !== 1 });
+  if (!device) return sampleAndDecode(hostPlace(engine, run), run, request);
+  try {
+    return await sampleAndDecode(devicePlace(device, run), run, request);
+  } finally {
+    await device.close();
+  }
 }
 
 function requireVae({ configuration }: Model): VaeConfiguration {

@@ -1,6 +1,7 @@
 import type { Inputs } from "../../src/engines/engine.ts";
 import type { Component } from "../../src/models/architecture.ts";
 import { randomTensor, TorchGenerator } from "../../src/pipeline/noise.ts";
+import type { ImageRequest } from "../../src/pipeline/text-to-image.ts";
 
 /** LoRA files of emoji-xl with their scales, by the stack's name. */
 export const STACKS: Readonly<Record<string, readonly (readonly [string, number])[]>> = {
@@ -14,6 +15,20 @@ export const STACKS: Readonly<Record<string, readonly (readonly [string, number]
   ],
   negative: [["opposite-hue.safetensors", -0.5]],
 };
+
+/** The images that every sampler makes, in 20 steps. */
+export const IMAGE_REQUEST = {
+  positive: "red apple",
+  negative: "blue",
+  batch: 1,
+  width: 128,
+  height: 128,
+  steps: 20,
+  cfg: 4,
+  cfgRescale: 0,
+  schedule: "normal",
+  seed: 42n,
+} as const satisfies Omit<ImageRequest, "sampler">;
 
 /** The numbers that every component of emoji-xl is compared on. */
 export function caseInputs(component: Component): Inputs {

@@ -19,6 +19,7 @@ function failingOnce(network: NativeNetwork): NativeNetwork {
   let isUsable = true;
   return {
     run: (inputs) => network.run(inputs),
+    startSampling: (options) => network.startSampling(options),
     memory: () => ({ ...network.memory(), usable: isUsable && network.memory().usable }),
     close: () => network.close(),
     setChanges(changes) {

@@ -71,8 +71,15 @@ unsigned BitsOfFloat(float value) {
   return bits;
 }
 
+/** For kernels whose threads do not wait for one another: all of them, one by one. */
+[[maybe_unused]] void RunThreads(unsigned blocks, unsigned threads, const std::function<void()>& kernel) {
+  for (blockIdx.x = 0; blockIdx.x < blocks; ++blockIdx.x) {
+    for (threadIdx.x = 0; threadIdx.x < threads; ++threadIdx.x) kernel();
+  }
+}
+
 /** Runs a launch: its threads live as long as it, and take one block after the other together. */
-void RunBlocks(unsigned blocks, unsigned threads, const std::function<void()>& kernel) {
+[[maybe_unused]] void RunBlocks(unsigned blocks, unsigned threads, const std::function<void()>& kernel) {
   block_threads = static_cast<int>(threads);
   std::vector<std::thread> all;
   for (unsigned i = 0; i < threads; ++i) {

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { UserError, type ErrorCode } from "../../formats/errors.ts";
 import type { WeightDtype } from "../../formats/numbers.ts";
 import type { Tensor } from "../../formats/tensor.ts";
+import type { DenoisingStep } from "../latents.ts";
 import { findPackage } from "../native-addon.ts";
 
 /*
@@ -116,11 +117,54 @@ export interface NativeMemory {
   readonly absent: readonly string[];
   /** False after a refit that failed midway. */
   readonly usable: boolean;
+  /** Why runs are not launched as CUDA graphs; empty where nothing keeps them from it. */
+  readonly graphProblem: string;
+}
+
+/** What stays the same in all steps of a sampling. */
+export interface NativeSamplingOptions {
+  /** Of the latents: [B, C, h, w]. */
+  readonly dims: readonly number[];
+  /** Whether every run has the negatives' rows before the positives'. */
+  readonly isGuided: boolean;
+  /** The network's inputs besides `x` and `timesteps`. */
+  readonly inputs: Readonly<Record<string, Tensor>>;
+}
+
+/** Latents are known by the numbers of their slots, 0 to 63; a slot that is written again has the new ones from there on. */
+export type NativeLatentCommand =
+  | { readonly kind: "upload"; readonly to: number; readonly values: Float32Array }
+  | { readonly kind: "combine"; readonly to: number; readonly terms: readonly { readonly weight: number; readonly slot: number }[] }
+  | { readonly kind: "denoise"; readonly to: number; readonly from: number; readonly step: DenoisingStep }
+  | { readonly kind: "download"; readonly from: number };
+
+export interface NativeSamplingOutcome {
+  /** Of a step, of this call or the one before, whose network gave NaN or infinite values. */
+  readonly badTimestep?: number;
+  readonly downloads: readonly Float32Array[];
+}
+
+/** Latents that stay on the GPU. Calls wait for one another. */
+export interface NativeSampling {
+  /** Queues the commands in order; answered when those of the call before are done, and with a download when all are. */
+  execute(commands: readonly NativeLatentCommand[]): NativeTask<NativeSamplingOutcome>;
+  /** Runs a network that has one input: one image's latents / scale + shift. */
+  decode(options: {
+    readonly network: NativeNetwork;
+    readonly input: string;
+    readonly slot: number;
+    readonly image: number;
+    readonly scale: number;
+    readonly shift: number;
+  }): NativeTask<Record<string, Tensor<Float32Array>>>;
+  /** Waits for the GPU and frees its memory. */
+  close(): Promise<void>;
 }
 
 /** A loaded engine. Calls wait for one another; the memory handed over must not be written to before the promise is settled. */
 export interface NativeNetwork {
   run(inputs: Readonly<Record<string, Tensor<Float32Array> | Tensor<Int32Array>>>): NativeTask<Record<string, Tensor<Float32Array>>>;
+  startSampling(options: NativeSamplingOptions): NativeTask<NativeSampling>;
   /** Weights that were changed before and are not named get the base's own bits again. */
   setChanges(changes: readonly NativeChange[]): NativeTask<NativeChangeTimes>;
   memory(): NativeMemory;

@@ -4,11 +4,13 @@ import type { StackEntry } from "../../lora/delta.ts";
 import { planStack, type PlannedMerge } from "../../lora/stack.ts";
 import type { Component } from "../../models/architecture.ts";
 import type { Engine, EngineMemory, Inputs, Outputs, StackReport } from "../engine.ts";
+import type { DeviceSampling, DeviceSamplingRequest } from "../latents.ts";
 import { Mutex } from "../mutex.ts";
 import type { TensorRtName } from "./library-search.ts";
 import type { NativeGpu } from "./native.ts";
 import { toNativeChanges } from "./stack-changes.ts";
 import type { TensorRtNetwork } from "./tensorrt-network.ts";
+import { TensorRtSampling } from "./tensorrt-sampling.ts";
 
 type NativeChanges = Parameters<TensorRtNetwork["setChanges"]>[0];
 
@@ -100,12 +102,35 @@ export class TensorRtEngine implements Engine {
   }
 
   run(component: Component, inputs: Inputs): Promise<Outputs> {
+    return this.#exclusive(() => this.#network(component).run(inputs));
+  }
+
+  async startSampling(request: DeviceSamplingRequest): Promise<DeviceSampling> {
+    const native = await this.#exclusive(() => this.#network("unet").startSampling(request));
+    return new TensorRtSampling(native, {
+      run: (work) => this.#exclusive(work),
+      decoder: () => this.#network("vae_decoder").native,
+    });
+  }
+
+  #exclusive<Result>(work: () => Promise<Result>): Promise<Result> {
     return this.#mutex.run(async () => {
       this.#requireLoaded();
-      const network = this.#networks.get(component);
-      if (!network)
-        throw new UserError("bundle.invalid", `The engine has no ${component}. Export the checkpoint again with that component.`);
-      return network.run(inputs);
+      return work();
+    });
+  }
+
+  #network(component: Component): TensorRtNetwork {
+    const network = this.#networks.get(component);
+    if (network) return network;
+    throw new UserError("bundle.invalid", `The engine has no ${component}. Export the checkpoint again with that component.`);
+  }
+
+  notices(): readonly string[] {
+    return [...this.#networks.values()].flatMap((network) => {
+      const { graphProblem } = network.memory();
+      if (graphProblem === "") return [];
+      return [`Runs of the ${network.component} are not launched as CUDA graphs, which costs time: ${graphProblem}`];
     });
   }
 

@@ -1,7 +1,15 @@
 import type { RefittableWeight } from "../../formats/engine-bundle.ts";
 import type { Component } from "../../models/architecture.ts";
 import type { Inputs, Outputs } from "../engine.ts";
-import { settle, type NativeChange, type NativeChangeTimes, type NativeMemory, type NativeNetwork } from "./native.ts";
+import {
+  settle,
+  type NativeChange,
+  type NativeChangeTimes,
+  type NativeMemory,
+  type NativeNetwork,
+  type NativeSampling,
+  type NativeSamplingOptions,
+} from "./native.ts";
 
 /** One component's engine on the GPU. A refit that fails midway leaves it half changed: it is then loaded again. */
 export class TensorRtNetwork {
@@ -20,6 +28,15 @@ export class TensorRtNetwork {
 
   async run(inputs: Inputs): Promise<Outputs> {
     return settle(this.#native.run(inputs));
+  }
+
+  startSampling(options: NativeSamplingOptions): Promise<NativeSampling> {
+    return settle(this.#native.startSampling(options));
+  }
+
+  /** As it is loaded now; `reload` puts another in its place. */
+  get native(): NativeNetwork {
+    return this.#native;
   }
 
   /** Weights that are not named get the base's values. Where this throws, `isIntact` tells whether the old ones are still in place. */
