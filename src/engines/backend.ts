@@ -76,5 +76,7 @@ export interface Backend {
   build(request: BuildRequest): Promise<BuiltBundle>;
   /** Runs what was built and compares it with ONNX Runtime, which itself has nothing to be compared with. Throws where it is wrong. */
   readonly selfTest?: (request: SelfTestRequest) => Promise<SelfTest[]>;
+  /** Throws where a bundle cannot run on this machine, with why; absent where every bundle of the backend runs everywhere. */
+  readonly requireRunnable?: (folder: string, bundle: EngineBundle) => void;
   load(request: LoadRequest): Promise<Engine>;
 }

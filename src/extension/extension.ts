@@ -11,6 +11,7 @@ import { runBatch } from "./commands/runBatch.ts";
 import type { Services } from "./commands/services.ts";
 import { addToStack, chooseEngine, clearStack, moveInStack, removeFromStack, setScale, toggleInStack } from "./commands/stack.ts";
 import { registerCommands, TASK_TYPE } from "./contributions.ts";
+import { EngineProblems } from "./engineProblems.ts";
 import { ModelFiles } from "./files.ts";
 import { SummaryStore } from "./files/summaries.ts";
 import { JobRunner } from "./jobs.ts";
@@ -39,6 +40,7 @@ export function activate(context: vscode.ExtensionContext): void {
   const jobs = new JobRunner(worker, log);
   const reports = new ReportDocuments();
   const stacks = new Stacks(worker, context.workspaceState, log);
+  const problems = new EngineProblems(files, worker, log);
   const stackView = new StackView(stacks, (change) => jobs.interactively(change));
   const services: Services = {
     files,
@@ -58,9 +60,10 @@ export function activate(context: vscode.ExtensionContext): void {
     worker,
     files,
     stacks,
+    problems,
     reports.register(),
     new StatusItem(worker, stacks),
-    new EnginesView({ files, worker, stacks, makeDelta: (engine, lora) => makeDelta(services, engine, lora) }).register(),
+    new EnginesView({ files, worker, stacks, problems, makeDelta: (engine, lora) => makeDelta(services, engine, lora) }).register(),
     new DeltasView(files).register(),
     vscode.tasks.registerTaskProvider(TASK_TYPE, tasks),
     stackView.register(),

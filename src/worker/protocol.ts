@@ -101,6 +101,8 @@ export interface Requests extends JobRequests, InspectionRequests {
     readonly result: readonly PromptDescription[];
   };
   readonly "picture/parameters": { readonly params: { readonly path: string }; readonly result: PictureParameters };
+  /** Why an engine cannot run on this machine; null where nothing speaks against it. */
+  readonly "engine/problem": { readonly params: { readonly path: string }; readonly result: string | null };
   readonly "engine/load": {
     readonly params: { readonly path: string; readonly backend: Backend; readonly base?: Base; readonly progressToken: number };
     readonly result: LoadedEngine;

@@ -8,6 +8,7 @@ import type { EngineCache, LoadedBundle } from "../jobs/engine-cache.ts";
 import { findBase, Inspections } from "../jobs/inspection/inspections.ts";
 import { stackOptionsSchema } from "../jobs/options.ts";
 import { readPictureParameters } from "../jobs/picture-parameters.ts";
+import { engineProblem } from "../jobs/engine-problem.ts";
 import { runJob } from "../jobs/run.ts";
 import type { FailureData, FileSummary, JobKind, JobProgress, LoadedEngine, Notifications, Requests } from "./protocol.ts";
 
@@ -148,6 +149,11 @@ export function serve(connection: MessageConnection, engines: EngineCache, { res
   handle("prompt/describe", ({ engine, prompts }) => describePrompts(engine, prompts));
 
   handle("picture/parameters", ({ path }) => readPictureParameters(path));
+
+  handle("engine/problem", async ({ path }) => {
+    refuseWhenRestricted("Looking for an engine's library");
+    return (await engineProblem(path)) ?? null;
+  });
 
   handle("engine/load", async ({ path, backend, base, progressToken }, signal) => {
     refuseWhenRestricted("Loading an engine");

@@ -1,10 +1,10 @@
+import type { EngineBundle } from "../../formats/engine-bundle.ts";
 import { throwIfCancelled, UserError } from "../../formats/errors.ts";
 import type { Backend, LoadRequest } from "../backend.ts";
 import { buildForTensorRt } from "./build.ts";
 import { capabilityText, findGpu, requireGpu, RTX_CAPABILITIES } from "./gpu.ts";
 import { findTensorRt, requireTensorRt, type FoundLibrary, type TensorRtName } from "./library-search.ts";
 import { loadNetwork } from "./load-network.ts";
-import type { NativeGpu } from "./native.ts";
 import { selfTestBundle } from "./self-test.ts";
 import { TensorRtEngine } from "./tensorrt-engine.ts";
 import { TensorRtNetwork } from "./tensorrt-network.ts";
@@ -22,6 +22,7 @@ function makeBackend(name: TensorRtName): Backend {
     version: () => requireTensorRt(name).information.version,
     build: (request) => buildForTensorRt(name, request),
     selfTest: (request) => selfTestBundle(name, request),
+    requireRunnable: (folder, bundle) => void requireMatch(name, folder, bundle),
     load: (request) => load(name, request),
   };
 }
@@ -35,9 +36,7 @@ export function isUsableHere(name: TensorRtName): boolean {
 }
 
 async function load(name: TensorRtName, request: LoadRequest): Promise<TensorRtEngine> {
-  const library = requireTensorRt(name);
-  const gpu = requireGpu();
-  checkMatch(request, library, gpu);
+  const library = requireMatch(name, request.folder, request.bundle);
   const networks: TensorRtNetwork[] = [];
   try {
     for (const component of request.components) {
@@ -59,8 +58,15 @@ async function load(name: TensorRtName, request: LoadRequest): Promise<TensorRtE
   return new TensorRtEngine(name, networks, () => library.addon.gpu());
 }
 
-/** A plan runs with the version and on the kind of GPU that it was built with; TensorRT itself only says that it cannot be read. */
-function checkMatch({ folder, bundle }: LoadRequest, { information }: Library, gpu: NativeGpu): void {
+/**
+ * The library that runs a bundle. A plan runs with the version and on the kind of GPU that it was built with; TensorRT itself only
+ * says that it cannot be read.
+ */
+function requireMatch(name: TensorRtName, folder: string, bundle: EngineBundle): Library {
+  // First, because it costs least: without a GPU no library is searched for.
+  const gpu = requireGpu();
+  const library = requireTensorRt(name);
+  const { information } = library;
   const advice = "Export the checkpoint again on this machine.";
   const mismatch = (what: string) => new UserError("bundle.mismatch", `${folder} ${what}. ${advice}`, { path: folder });
   if (bundle.backend.version !== information.version) {
@@ -71,4 +77,5 @@ function checkMatch({ folder, bundle }: LoadRequest, { information }: Library, g
   if (bundle.computeCapability !== undefined && bundle.computeCapability !== here) {
     throw mismatch(`was built for compute capability ${bundle.computeCapability}; ${gpu.name} has ${here}`);
   }
+  return library;
 }

@@ -1,6 +1,7 @@
 import { basename } from "node:path";
 import * as vscode from "vscode";
 import { VIEWS } from "../contributions.ts";
+import type { EngineProblems } from "../engineProblems.ts";
 import type { ModelFile, ModelFiles } from "../files.ts";
 import type { Stacks } from "../stack/stacks.ts";
 import type { WorkerHost } from "../worker/host.ts";
@@ -12,6 +13,7 @@ export interface EnginesViewParts {
   readonly files: ModelFiles;
   readonly worker: WorkerHost;
   readonly stacks: Stacks;
+  readonly problems: EngineProblems;
   readonly makeDelta: (engine: vscode.Uri, lora: vscode.Uri) => Promise<unknown>;
 }
 
@@ -28,7 +30,7 @@ export class EnginesView implements vscode.TreeDataProvider<FileNode>, vscode.Tr
   }
 
   register(): vscode.Disposable {
-    const { files, worker, stacks } = this.#parts;
+    const { files, worker, stacks, problems } = this.#parts;
     const view = vscode.window.createTreeView(VIEWS.engines, { treeDataProvider: this, dragAndDropController: this });
     const redraw = new Redraw(() => this.#changed.fire());
     const changed = (): void => redraw.request();
@@ -39,6 +41,7 @@ export class EnginesView implements vscode.TreeDataProvider<FileNode>, vscode.Tr
       files.onDidChange((described) => (!described || described.some(({ form }) => form === "bundle")) && changed()),
       worker.onDidChangeEngines(changed),
       stacks.onDidChange(changed),
+      problems.onDidChange(changed),
     );
   }
 
@@ -61,10 +64,10 @@ export class EnginesView implements vscode.TreeDataProvider<FileNode>, vscode.Tr
   }
 
   #node(file: ModelFile): FileNode {
-    const { worker, stacks } = this.#parts;
+    const { worker, stacks, problems } = this.#parts;
     const path = file.uri.fsPath;
     const loaded = worker.loadedEngines.find((engine) => engine.path === path);
-    return engineNode(file, { loaded, stackSize: stacks.references(path).length, problem: undefined });
+    return engineNode(file, { loaded, stackSize: stacks.references(path).length, problem: problems.of(path) });
   }
 
   async handleDrop(target: FileNode | undefined, dragged: vscode.DataTransfer): Promise<void> {

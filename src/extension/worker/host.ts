@@ -70,6 +70,11 @@ export class WorkerHost implements vscode.Disposable {
     return this.#busyWhile(() => connection.request("engine/setStack", { path, stack }, cancellation));
   }
 
+  /** Why an engine cannot run on this machine; null where nothing speaks against it. */
+  async engineProblem(path: string): Promise<string | null> {
+    return (await this.#connect()).request("engine/problem", { path });
+  }
+
   /** What the files' headers say. */
   async describe(paths: readonly string[]): Promise<readonly FileSummary[]> {
     return (await this.#connect()).request("files/describe", { paths });

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import * as vscode from "vscode";
+import type { EngineProblems } from "../../../src/extension/engineProblems.ts";
 import type { ModelFile, ModelFiles } from "../../../src/extension/files.ts";
 import type { Stacks } from "../../../src/extension/stack/stacks.ts";
 import { DeltasView } from "../../../src/extension/views/deltas.ts";
@@ -23,7 +24,13 @@ function recordingView(): { readonly view: EnginesView; readonly made: [string, 
     made.push([engine.fsPath, lora.fsPath]);
     return Promise.resolve();
   };
-  const view = new EnginesView({ files: {} as ModelFiles, worker: {} as WorkerHost, stacks: {} as Stacks, makeDelta });
+  const view = new EnginesView({
+    files: {} as ModelFiles,
+    worker: {} as WorkerHost,
+    stacks: {} as Stacks,
+    problems: {} as EngineProblems,
+    makeDelta,
+  });
   return { view, made };
 }
 
