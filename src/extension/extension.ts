@@ -11,6 +11,7 @@ import { runBatch } from "./commands/runBatch.ts";
 import type { Services } from "./commands/services.ts";
 import { addToStack, chooseEngine, clearStack, moveInStack, removeFromStack, setScale, toggleInStack } from "./commands/stack.ts";
 import { registerCommands, TASK_TYPE } from "./contributions.ts";
+import { DoctorPanel } from "./doctor/panel.ts";
 import { EngineProblems } from "./engineProblems.ts";
 import { ModelFiles } from "./files.ts";
 import { SummaryStore } from "./files/summaries.ts";
@@ -42,7 +43,9 @@ export function activate(context: vscode.ExtensionContext): void {
   const stacks = new Stacks(worker, context.workspaceState, log);
   const problems = new EngineProblems(files, worker, log);
   const stackView = new StackView(stacks, (change) => jobs.interactively(change));
+  const doctorPanel = new DoctorPanel(context.extensionUri, () => jobs.run("doctor", {}));
   const services: Services = {
+    doctorPanel,
     files,
     jobs,
     log,
@@ -61,6 +64,7 @@ export function activate(context: vscode.ExtensionContext): void {
     files,
     stacks,
     problems,
+    doctorPanel,
     reports.register(),
     new StatusItem(worker, stacks),
     new EnginesView({ files, worker, stacks, problems, makeDelta: (engine, lora) => makeDelta(services, engine, lora) }).register(),

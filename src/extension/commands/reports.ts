@@ -1,6 +1,6 @@
 import * as vscode from "vscode";
 import type { Commands, InspectArguments } from "../contributions.ts";
-import { doctorText, inspectText } from "../reportTexts.ts";
+import { inspectText } from "../reportTexts.ts";
 import { isOptions, selectedPath, toPath } from "./arguments.ts";
 import { pickFile } from "./pick.ts";
 import type { Services } from "./services.ts";
@@ -24,12 +24,12 @@ export function inspect({ files, jobs, reports }: Services): Commands["tensorrt.
   };
 }
 
-/** What was found on this machine, as a text document. */
-export function doctor({ jobs, reports }: Services): Commands["tensorrt.doctor"] {
+/** What was found on this machine, as a page with what can be done about it. */
+export function doctor({ doctorPanel, jobs }: Services): Commands["tensorrt.doctor"] {
   return () =>
     jobs.interactively(async () => {
       const result = await jobs.run("doctor", {});
-      await reports.show("/TensorRT Doctor.txt", doctorText(result));
+      doctorPanel.show(result);
       return result;
     });
 }

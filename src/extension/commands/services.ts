@@ -1,4 +1,5 @@
 import type * as vscode from "vscode";
+import type { DoctorPanel } from "../doctor/panel.ts";
 import type { ModelFiles } from "../files.ts";
 import type { JobRunner } from "../jobs.ts";
 import type { ReportDocuments } from "../reports.ts";
@@ -10,6 +11,7 @@ export interface Services {
   readonly files: ModelFiles;
   readonly jobs: JobRunner;
   readonly log: vscode.LogOutputChannel;
+  readonly doctorPanel: DoctorPanel;
   readonly reports: ReportDocuments;
   /** Remembers what was typed last, for this workspace. */
   readonly memory: vscode.Memento;

@@ -1,9 +1,8 @@
 import assert from "node:assert/strict";
 import type { Flow } from "../harness/flow.ts";
+import { THEMES } from "../harness/themes.ts";
 import type { Workbench } from "../harness/workbench.ts";
 import { exportDemoEngine } from "../harness/workspace.ts";
-
-const THEMES = { light: "Default Light Modern", dark: "Default Dark Modern", contrast: "Default High Contrast" };
 
 /** The stack view's rows from top to bottom, as a screen reader is told them. */
 async function rows(workbench: Workbench): Promise<string[]> {

@@ -25,14 +25,17 @@ export async function webviewFrame(workbench: Workbench, name: string): Promise<
   for (let attempt = 0; attempt < 120; attempt++) {
     for (const handle of await outer.elementHandles()) {
       const frame = await (await handle.contentFrame())?.$("#active-frame").then((inner) => inner?.contentFrame());
-      const source = await frame
-        ?.evaluate(() => (document as { scripts: ArrayLike<{ src: string }> }).scripts[1]?.src ?? "")
-        .catch(() => "");
-      if (frame && source?.endsWith(`/${name}.js`)) return frame;
+      const sources = (await frame?.evaluate(scriptsOf).catch(() => [])) ?? [];
+      if (frame && sources.some((source) => source.endsWith(`/${name}.js`))) return frame;
     }
     await workbench.page.waitForTimeout(250);
   }
   throw new Error(`No webview "${name}" is shown.`);
+}
+
+/** Runs in the page. VS Code puts a script of its own before the page's. */
+function scriptsOf(): string[] {
+  return Array.from((document as { scripts: ArrayLike<{ src: string }> }).scripts, ({ src }) => src);
 }
 
 /** Fails where axe-core has a serious or critical finding in a frame. */

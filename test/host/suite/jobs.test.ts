@@ -4,6 +4,7 @@ import { dirname } from "node:path";
 import * as vscode from "vscode";
 import type { Jobs } from "../../../src/worker/protocol.ts";
 import { demoEngine, inWorkspace, withMessages } from "../harness/inside.ts";
+import { until } from "../harness/processes.ts";
 import { test } from "../harness/runner.ts";
 
 function generate(options: object): Thenable<Jobs["generate"]["result"]> {
@@ -52,7 +53,9 @@ test("inspect on a file opens a read-only text", async () => {
 test("doctor opens what it found", async () => {
   const result = await vscode.commands.executeCommand<Jobs["doctor"]["result"]>("tensorrt.doctor");
   assert.ok(result.findings.some(({ name, state }) => /ONNX Runtime/.test(name) && state === "found"));
-  assert.match(vscode.window.activeTextEditor?.document.getText() ?? "", /ONNX Runtime.*: found/);
+  const { input } = await until("its tab", () => vscode.window.tabGroups.activeTabGroup.activeTab);
+  assert.ok(input instanceof vscode.TabInputWebview);
+  assert.match(input.viewType, /tensorrt\.doctor$/);
 });
 
 test("a job that fails for a program rejects with its sentence and shows nothing", async () => {
