@@ -1,4 +1,4 @@
-import type { Disposable, Uri } from "vscode";
+import type { Disposable, ExtensionContext, Uri } from "vscode";
 import * as vscode from "vscode";
 import type { AppliedStack, Jobs, LoadedEngine } from "../worker/protocol.ts";
 import type { EntryChange, Stack } from "./stack/entries.ts";
@@ -47,6 +47,7 @@ export interface Commands {
   "tensorrt.exportEngine": (argument?: Selection | ExportArguments) => Promise<Jobs["export"]["result"] | undefined>;
   "tensorrt.exportDelta": (argument?: Selection | DeltaArguments) => Promise<Jobs["delta"]["result"] | undefined>;
   "tensorrt.generateImage": (argument?: Selection | GenerateArguments) => Promise<Jobs["generate"]["result"] | undefined>;
+  "tensorrt.openGenerationPanel": (argument?: Selection) => Promise<void>;
   "tensorrt.runBatch": (argument?: Selection) => Promise<void>;
   "tensorrt.inspect": (argument?: Selection | InspectArguments) => Promise<Jobs["inspect"]["result"] | undefined>;
   "tensorrt.installRuntime": (argument?: Selection | InstallRuntimeArguments) => Promise<Jobs["installRuntime"]["result"] | undefined>;
@@ -106,6 +107,16 @@ export function setting<K extends keyof Settings>(name: K): Settings[K] {
   const value = vscode.workspace.getConfiguration("tensorrt").get<Settings[K]>(name);
   if (value === undefined) throw new Error(`The setting tensorrt.${name} is not declared in package.json.`);
   return value;
+}
+
+/** The names that a setting may have, as package.json lists them. */
+export function settingChoices(context: ExtensionContext, name: "generate.sampler" | "generate.schedule"): readonly string[] {
+  const { contributes } = context.extension.packageJSON as {
+    readonly contributes: {
+      readonly configuration: { readonly properties: Readonly<Record<string, { readonly enum?: readonly string[] }>> };
+    };
+  };
+  return contributes.configuration.properties[`tensorrt.${name}`]?.enum ?? [];
 }
 
 export const VIEWS = { engines: "tensorrt.engines", deltas: "tensorrt.deltas", stack: "tensorrt.stack" } as const;

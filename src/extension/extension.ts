@@ -15,6 +15,8 @@ import { DoctorPanel } from "./doctor/panel.ts";
 import { EngineProblems } from "./engineProblems.ts";
 import { ModelFiles } from "./files.ts";
 import { SummaryStore } from "./files/summaries.ts";
+import { GenerationPanel } from "./generation/panel.ts";
+import { GenerationSession } from "./generation/session.ts";
 import { JobRunner } from "./jobs.ts";
 import { createLog } from "./log.ts";
 import { ReportDocuments } from "./reports.ts";
@@ -57,6 +59,8 @@ export function activate(context: vscode.ExtensionContext): void {
     worker,
   };
   const tasks = new TaskProvider(context.asAbsolutePath("dist/cli.js"), environment, files);
+  const session = new GenerationSession(services);
+  const panel = new GenerationPanel(context, services, session);
   const host = worker;
   context.subscriptions.push(
     log,
@@ -68,6 +72,8 @@ export function activate(context: vscode.ExtensionContext): void {
     reports.register(),
     new StatusItem(worker, stacks),
     new EnginesView({ files, worker, stacks, problems, makeDelta: (engine, lora) => makeDelta(services, engine, lora) }).register(),
+    session,
+    panel.register(),
     new DeltasView(files).register(),
     vscode.tasks.registerTaskProvider(TASK_TYPE, tasks),
     stackView.register(),
@@ -79,6 +85,7 @@ export function activate(context: vscode.ExtensionContext): void {
       "tensorrt.exportEngine": exportEngine(services),
       "tensorrt.exportDelta": exportDelta(services),
       "tensorrt.generateImage": generateImage(services),
+      "tensorrt.openGenerationPanel": panel.show(),
       "tensorrt.runBatch": runBatch(services, tasks),
       "tensorrt.inspect": inspect(services),
       "tensorrt.doctor": doctor(services),

@@ -1,7 +1,8 @@
 import { performance } from "node:perf_hooks";
 import { throwIfCancelled, UserError } from "../formats/errors.ts";
 import { findNonFinite } from "../formats/numbers.ts";
-import { formatParameters, type GenerationParameters } from "../formats/parameters.ts";
+import type { GenerationParameters } from "../formats/generation-parameters.ts";
+import { formatParameters } from "../formats/parameters.ts";
 import { encodePng, readPng, writePng, type RgbImage } from "../formats/png.ts";
 import { SafetensorsFile } from "../formats/safetensors.ts";
 import { writeSafetensors } from "../formats/safetensors-writer.ts";

@@ -1,6 +1,7 @@
 import { performance } from "node:perf_hooks";
 import { UserError } from "../formats/errors.ts";
-import { formatParameters, type GenerationParameters } from "../formats/parameters.ts";
+import type { GenerationParameters } from "../formats/generation-parameters.ts";
+import { formatParameters } from "../formats/parameters.ts";
 import { LARGEST_IMAGE, writePng, type RgbImage } from "../formats/png.ts";
 import { gridSheet } from "../pipeline/grid-sheet.ts";
 import { randomSeed } from "../pipeline/noise.ts";

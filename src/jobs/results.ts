@@ -1,7 +1,7 @@
 import type { SelfTest } from "../formats/self-test.ts";
 import type { ExportOptions } from "./options.ts";
 import type { EngineMemory } from "../engines/engine.ts";
-import type { GenerationParameters } from "../formats/parameters.ts";
+import type { GenerationParameters } from "../formats/generation-parameters.ts";
 import type { Profile } from "../formats/engine-profile.ts";
 import type { Architecture, Component } from "../models/architecture.ts";
 import type { PromptLora } from "../pipeline/prompt.ts";

@@ -7,7 +7,8 @@ import {
   type SamplerName,
   type ScheduleName,
 } from "../../src/formats/parameter-labels.ts";
-import { formatParameters, parseParameters, type GenerationParameters } from "../../src/formats/parameters.ts";
+import type { GenerationParameters } from "../../src/formats/generation-parameters.ts";
+import { formatParameters, parseParameters } from "../../src/formats/parameters.ts";
 import { randomGenerator } from "./formats-support.ts";
 
 const full: GenerationParameters = {

@@ -1,10 +1,9 @@
-import { mkdir } from "node:fs/promises";
-import { join } from "node:path";
 import * as vscode from "vscode";
 import type { Jobs } from "../../worker/protocol.ts";
 import { type Commands, type GenerateArguments, setting } from "../contributions.ts";
+import { outputFile } from "../outputFile.ts";
 import { requireTrust } from "../trust.ts";
-import { defined, fromWorkspace, isOptions, selectedPath, toPath } from "./arguments.ts";
+import { defined, isOptions, selectedPath, toPath } from "./arguments.ts";
 import { pickFiles } from "./pick.ts";
 import { askScale } from "./scale.ts";
 import type { Services } from "./services.ts";
@@ -15,15 +14,6 @@ type LoraReference = NonNullable<Options["lora"]>[number];
 
 const LAST_PROMPT = "generate.prompt";
 
-/** Where pictures go unless told: a new file in the folder of the settings, which is made where it is missing. */
-async function outputPath(now: Date): Promise<string | undefined> {
-  const folder = fromWorkspace(setting("outputFolder"));
-  if (folder === undefined) return undefined;
-  await mkdir(folder, { recursive: true });
-  const time = now.toISOString().replaceAll(/[-:]/g, "").replace("T", "-").replace(/\..*/, "");
-  return join(folder, `${time}-${String(now.getMilliseconds()).padStart(3, "0")}.png`);
-}
-
 function toReference(lora: Exclude<NonNullable<GenerateArguments["lora"]>, string>[number]): LoraReference {
   if (typeof lora === "string" || lora instanceof vscode.Uri) return { file: toPath(lora) };
   return defined({ ...lora, file: toPath(lora.file) });
@@ -32,7 +22,7 @@ function toReference(lora: Exclude<NonNullable<GenerateArguments["lora"]>, strin
 /** What was asked for, over the defaults of the settings. */
 async function toOptions({ stacks }: Services, { engine, output, lora = [], ...rest }: GenerateArguments): Promise<Options> {
   requireTrust(vscode.l10n.t("Generating an image"));
-  const place = output === undefined ? await outputPath(new Date()) : toPath(output);
+  const place = output === undefined ? await outputFile(new Date()) : toPath(output);
   return defined({
     backend: setting("backend"),
     base: setting("load.base"),

@@ -7,6 +7,7 @@ import { requireTrust } from "../trust.ts";
 import { defined, selectedPath } from "./arguments.ts";
 import type { Services } from "./services.ts";
 import { askCheckpoint, askEngine } from "./suggest.ts";
+import { moveToTrash } from "./trash.ts";
 
 /** Shows a row's file in the explorer where the workspace holds it, else in its machine's file manager. */
 export function reveal(): Commands["tensorrt.reveal"] {
@@ -16,24 +17,6 @@ export function reveal(): Commands["tensorrt.reveal"] {
     const uri = vscode.Uri.file(path);
     await vscode.commands.executeCommand(vscode.workspace.getWorkspaceFolder(uri) ? "revealInExplorer" : "revealFileInOS", uri);
   };
-}
-
-/** To the trash, after a question; where the machine that holds the file has none, for good, after another one. */
-async function moveToTrash(uri: vscode.Uri): Promise<boolean> {
-  const name = basename(uri.fsPath);
-  const move = vscode.l10n.t("Move to Trash");
-  const question = vscode.l10n.t("Move {0} to the trash?", name);
-  if ((await vscode.window.showWarningMessage(question, { modal: true, detail: uri.fsPath }, move)) !== move) return false;
-  try {
-    await vscode.workspace.fs.delete(uri, { recursive: true, useTrash: true });
-    return true;
-  } catch {
-    const remove = vscode.l10n.t("Delete Permanently");
-    const other = vscode.l10n.t("{0} cannot be moved to the trash here. Delete it permanently?", name);
-    if ((await vscode.window.showWarningMessage(other, { modal: true, detail: uri.fsPath }, remove)) !== remove) return false;
-    await vscode.workspace.fs.delete(uri, { recursive: true, useTrash: false });
-    return true;
-  }
 }
 
 /** An engine, a LoRA or a delta to the trash. */

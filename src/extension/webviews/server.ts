@@ -8,6 +8,7 @@ import type {
   Protocol,
   Result,
 } from "../../webview/shared/protocol.ts";
+import { CancellationSource } from "../worker/cancellation.ts";
 import { type Cancellation, WorkerError } from "../worker/connection.ts";
 
 /** As much of `vscode.Webview` as messages need. */
@@ -81,22 +82,5 @@ export class WebviewServer<P extends Protocol> {
 
   #post(message: MessageToWebview<P>): void {
     if (!this.#disposed) void this.#webview.postMessage(message);
-  }
-}
-
-/** A cancellation without VS Code's own classes. */
-class CancellationSource implements Cancellation {
-  readonly #listeners = new Set<() => void>();
-  isCancellationRequested = false;
-
-  readonly onCancellationRequested = (listener: () => void): { dispose(): void } => {
-    this.#listeners.add(listener);
-    return { dispose: () => void this.#listeners.delete(listener) };
-  };
-
-  cancel(): void {
-    if (this.isCancellationRequested) return;
-    this.isCancellationRequested = true;
-    for (const listener of this.#listeners) listener();
   }
 }

@@ -1,5 +1,15 @@
 import * as vscode from "vscode";
-import type { AppliedStack, FileSummary, JobKind, JobProgress, Jobs, LoadedEngine, StackItem } from "../../worker/protocol.ts";
+import type {
+  AppliedStack,
+  FileSummary,
+  JobKind,
+  JobProgress,
+  Jobs,
+  LoadedEngine,
+  PictureParameters,
+  PromptDescription,
+  StackItem,
+} from "../../worker/protocol.ts";
 import type { Settings } from "../contributions.ts";
 import type { ProcessEnvironment } from "./environment.ts";
 import { type Cancellation, WorkerConnection, type WorkerExit } from "./connection.ts";
@@ -73,6 +83,16 @@ export class WorkerHost implements vscode.Disposable {
   /** Why an engine cannot run on this machine; null where nothing speaks against it. */
   async engineProblem(path: string): Promise<string | null> {
     return (await this.#connect()).request("engine/problem", { path });
+  }
+
+  /** How an engine reads prompts; loads nothing. */
+  async describePrompts(engine: string, prompts: readonly string[]): Promise<readonly PromptDescription[]> {
+    return (await this.#connect()).request("prompt/describe", { engine, prompts });
+  }
+
+  /** What a PNG file says that it was made with. */
+  async pictureParameters(path: string): Promise<PictureParameters> {
+    return (await this.#connect()).request("picture/parameters", { path });
   }
 
   /** What the files' headers say. */

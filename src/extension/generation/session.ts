@@ -1,0 +1,172 @@
+import { randomInt } from "node:crypto";
+import * as vscode from "vscode";
+import type { GenerationForm } from "../../webview/generation/model/form.ts";
+import type { JobRequest, Refusal } from "../../webview/generation/protocol.ts";
+import type { JobProgress } from "../../worker/protocol.ts";
+import type { Services } from "../commands/services.ts";
+import { setting } from "../contributions.ts";
+import { outputFile } from "../outputFile.ts";
+import type { StackEntry } from "../stack/entries.ts";
+import { requireTrust } from "../trust.ts";
+import type { Cancellation } from "../worker/connection.ts";
+import { loraChoices } from "./choices.ts";
+import { type HistoryRecord, readRecords, withRecord } from "./history.ts";
+import { JobQueue, type QueueJob, type Queued } from "./queue.ts";
+import { type PanelJob, toJob } from "./request.ts";
+
+/** A job of the queue, and what the history is to say of it. */
+interface SessionJob extends QueueJob {
+  readonly work: PanelJob;
+  readonly form: GenerationForm;
+  readonly stack: readonly StackEntry[];
+}
+
+/** What of the session has changed. */
+export type SessionPart = "queue" | "history";
+
+const FORM_KEY = "generation.form";
+const HISTORY_KEY = "generation.history";
+const QUEUE_KEY = "generation.queue";
+const TITLE_LENGTH = 80;
+/** As large as the WebUI family's random seeds. */
+const SEEDS = 2 ** 32;
+
+/** The form where nothing was typed yet. */
+export function defaultForm(): GenerationForm {
+  return {
+    engine: "",
+    prompt: "",
+    negative: setting("generate.negative"),
+    width: "",
+    height: "",
+    steps: String(setting("generate.steps")),
+    cfg: String(setting("generate.cfg")),
+    cfgRescale: "0",
+    sampler: setting("generate.sampler"),
+    schedule: setting("generate.schedule"),
+    seed: "0",
+    seedMode: "random",
+    batch: "1",
+    source: "",
+    strength: "0.75",
+    isGrid: false,
+    x: { option: "cfg", lora: "", values: "2, 4, 7" },
+    y: { option: "", lora: "", values: "" },
+  };
+}
+
+/** The jobs of the generation panel, their history and the form: they outlive the panel, and where the workspace keeps them, the window. */
+export class GenerationSession implements vscode.Disposable {
+  readonly #services: Services;
+  readonly #queue: JobQueue<SessionJob>;
+  readonly #changed = new vscode.EventEmitter<SessionPart>();
+  readonly #progressed = new vscode.EventEmitter<{ readonly id: string; readonly progress: JobProgress }>();
+  readonly #done = new vscode.EventEmitter<HistoryRecord>();
+  readonly onDidChange = this.#changed.event;
+  readonly onDidProgress = this.#progressed.event;
+  readonly onDidFinish = this.#done.event;
+  #history: readonly HistoryRecord[];
+
+  constructor(services: Services) {
+    this.#services = services;
+    const { memory } = services;
+    this.#history = readRecords(memory.get(HISTORY_KEY));
+    const store = {
+      load: () => memory.get<readonly Queued<SessionJob>[]>(QUEUE_KEY, []),
+      save: (jobs: readonly Queued<SessionJob>[]) => void memory.update(QUEUE_KEY, jobs),
+    };
+    this.#queue = new JobQueue(store, {
+      run: (queued, onProgress, cancellation) => this.#run(queued, onProgress, cancellation),
+      onChange: () => this.#changed.fire("queue"),
+      onProgress: (id, progress) => this.#progressed.fire({ id, progress }),
+    });
+  }
+
+  get queue(): Pick<JobQueue<SessionJob>, "view" | "cancel" | "continue" | "discard"> {
+    return this.#queue;
+  }
+
+  get history(): readonly HistoryRecord[] {
+    return this.#history;
+  }
+
+  /** The form as it was kept last; it may be of another version. */
+  get keptForm(): unknown {
+    return this.#services.memory.get(FORM_KEY);
+  }
+
+  async keepForm(form: GenerationForm): Promise<void> {
+    await this.#services.memory.update(FORM_KEY, form);
+  }
+
+  /**
+   * Puts a job into the queue, with the stack as it is now.
+   * @returns why it was not, where that belongs to a field
+   */
+  async start(request: JobRequest): Promise<Refusal | null> {
+    const { stacks, worker, files } = this.#services;
+    requireTrust(vscode.l10n.t("Generating an image"));
+    if ((await outputFile(new Date())) === undefined) {
+      throw new Error(vscode.l10n.t("Pictures need a folder: open one, or set tensorrt.outputFolder to an absolute path."));
+    }
+    const { engine, prompt, negative } = request.values;
+    const [first, second] = await worker.describePrompts(engine, [prompt, negative]);
+    const seed = request.values.seed ?? String(randomInt(SEEDS));
+    const work = toJob(request, {
+      prompts: [first!, second!],
+      stack: stacks.references(engine),
+      loras: loraChoices(files),
+      backend: setting("backend"),
+      base: setting("load.base"),
+      seed,
+      unknownLora: (name) => vscode.l10n.t("There is no LoRA or delta named {0} in this workspace.", name),
+    });
+    if ("field" in work) return work;
+    const { batch, grid } = request.values;
+    const pictures = grid ? grid.x.values.length * (grid.y?.values.length ?? 1) : batch;
+    this.#queue.add({ title: prompt.slice(0, TITLE_LENGTH), seed, pictures, work, form: request.form, stack: stacks.of(engine) });
+    return null;
+  }
+
+  async setHistory(records: readonly HistoryRecord[]): Promise<void> {
+    this.#history = records;
+    this.#changed.fire("history");
+    await this.#services.memory.update(HISTORY_KEY, records);
+  }
+
+  dispose(): void {
+    this.#changed.dispose();
+    this.#progressed.dispose();
+    this.#done.dispose();
+  }
+
+  async #run({ id, job }: Queued<SessionJob>, onProgress: (progress: JobProgress) => void, cancellation: Cancellation): Promise<void> {
+    const { work, form, stack, seed } = job;
+    const { log } = this.#services;
+    const output = await outputFile(new Date());
+    log.info(`panel: ${work.kind} ${JSON.stringify(work.options)}`);
+    const start = Date.now();
+    const { pictures, warnings } = await this.#draw(work, output, onProgress, cancellation);
+    const milliseconds = Date.now() - start;
+    for (const warning of warnings) log.warn(warning);
+    const record: HistoryRecord = { id, pictures, form, stack, seed, milliseconds, isGrid: work.kind === "grid" };
+    await this.setHistory(withRecord(this.#history, record));
+    this.#done.fire(record);
+  }
+
+  async #draw(
+    work: PanelJob,
+    output: string | undefined,
+    onProgress: (progress: JobProgress) => void,
+    cancellation: Cancellation,
+  ): Promise<{ readonly pictures: readonly string[]; readonly warnings: readonly string[] }> {
+    const { worker } = this.#services;
+    const file = output === undefined ? {} : { output };
+    if (work.kind === "generate") {
+      const { images, warnings } = await worker.runJob("generate", { ...work.options, ...file }, onProgress, cancellation);
+      return { pictures: images, warnings };
+    }
+    const { image, warnings } = await worker.runJob("grid", { ...work.options, ...file }, onProgress, cancellation);
+    return { pictures: [image], warnings };
+  }
+}
