@@ -1,0 +1,330 @@
+import { html, LitElement, type PropertyValues, type TemplateResult } from "lit";
+import { styleMap } from "lit/directives/style-map.js";
+import type { HeatMapTile, TileSize } from "../../jobs/inspection/types.ts";
+import { cssColour, divergingScale, isDarkTheme, parseColour } from "../shared/colours.ts";
+import { figureStyle } from "../shared/figure-file.ts";
+import { formatNumber } from "../shared/numbers.ts";
+import { format } from "../shared/page.ts";
+import type { InspectorTexts } from "./protocol.ts";
+
+const TILE: TileSize = 256;
+const HEIGHT = 360;
+/** Tiles kept: the ones around, on two levels. */
+const MOST_TILES = 200;
+const LARGEST_ZOOM = 24;
+const COLOURS = 512;
+
+/** Asks for a tile; rejects where it is not to be had. */
+export type TileSource = (level: number, x: number, y: number) => Promise<HeatMapTile>;
+
+/** What part of the matrix is seen: its left upper corner, and screen pixels for each element. */
+interface View {
+  readonly x: number;
+  readonly y: number;
+  readonly zoom: number;
+}
+
+type Tile = HTMLCanvasElement | "asked" | "failed";
+
+/**
+ * A matrix as a picture, blue below zero, orange above. Tiles are asked for as they come into view, from a distance those that show
+ * the largest of many elements. Wheel and drag, or + − 0 and the arrow keys, zoom and move.
+ */
+export class HeatMapElement extends LitElement {
+  static override properties = {
+    rows: { attribute: false },
+    columns: { attribute: false },
+    maximum: { attribute: false },
+    source: { attribute: false },
+    texts: { attribute: false },
+    theme: { attribute: false },
+    label: { attribute: false },
+  };
+
+  declare rows: number;
+  declare columns: number;
+  /** The largest magnitude: the end of the colours. */
+  declare maximum: number;
+  declare source: TileSource;
+  declare texts: InspectorTexts;
+  declare theme: number;
+  declare label: string;
+  #view: View | undefined;
+  readonly #tiles = new Map<string, Tile>();
+  readonly #values = new Map<string, { readonly width: number; readonly pixels: Float32Array }>();
+  #palette: Uint32Array = new Uint32Array(0);
+  #pointed: { readonly x: number; readonly y: number } | undefined;
+  #dragged: { readonly x: number; readonly y: number; readonly view: View } | undefined;
+  #frame = 0;
+  readonly #resized = new ResizeObserver(() => this.#schedule());
+
+  protected override createRenderRoot(): this {
+    return this;
+  }
+
+  override connectedCallback(): void {
+    super.connectedCallback();
+    this.#resized.observe(this);
+  }
+
+  override disconnectedCallback(): void {
+    super.disconnectedCallback();
+    this.#resized.disconnect();
+    cancelAnimationFrame(this.#frame);
+  }
+
+  override render(): TemplateResult {
+    const { texts } = this;
+    const stops = Array.from({ length: 9 }, (_, index) => cssColour(this.#scale()((index - 4) / 4)));
+    const button = (label: string, sign: string, act: () => void) =>
+      html`<button class="icon-button" title=${label} aria-label=${label} @click=${act}>${sign}</button>`;
+    return html`<div class="heat-map">
+      <div class="heat-map-tools">
+        ${button(texts.zoomIn, "+", () => this.#zoomBy(2))} ${button(texts.zoomOut, "−", () => this.#zoomBy(0.5))}
+        ${button(texts.zoomFit, "⤢", () => this.#fit())}
+        <span class="numbers heat-map-readout" role="status">${this.#readout()}</span>
+      </div>
+      <canvas
+        tabindex="0"
+        role="application"
+        aria-roledescription=${texts.heatMap}
+        aria-label="${this.label}. ${texts.heatMapHelp}"
+        @keydown=${this.#keyDown}
+        @wheel=${this.#wheel}
+        @pointerdown=${this.#pointerDown}
+        @pointermove=${this.#pointerMove}
+        @pointerup=${() => (this.#dragged = undefined)}
+        @pointerleave=${() => this.#point(undefined)}
+      ></canvas>
+      <div class="map-legend" aria-hidden="true">
+        <span class="numbers">${formatNumber(-this.maximum)}</span>
+        <span class="map-ramp" style=${styleMap({ background: `linear-gradient(to right, ${stops.join(", ")})` })}></span>
+        <span class="numbers">${formatNumber(this.maximum)}</span>
+        <span class="muted">${texts.heatMapScale}</span>
+      </div>
+    </div>`;
+  }
+
+  protected override updated(changed: PropertyValues): void {
+    if (changed.has("source")) {
+      this.#tiles.clear();
+      this.#values.clear();
+      this.#view = undefined;
+    }
+    if (changed.has("theme") || changed.has("maximum") || changed.has("source")) {
+      this.#palette = makePalette(this.#scale());
+      // Values stay, colours are made again.
+      for (const [key, tile] of this.#tiles)
+        if (tile instanceof HTMLCanvasElement) this.#tiles.set(key, this.#paint(this.#values.get(key)!));
+    }
+    this.#schedule();
+  }
+
+  /** What is seen, as a picture. */
+  snapshot(): { readonly url: string; readonly width: number; readonly height: number } {
+    const canvas = this.#canvas;
+    return { url: canvas.toDataURL("image/png"), width: canvas.clientWidth, height: canvas.clientHeight };
+  }
+
+  get #canvas(): HTMLCanvasElement {
+    return this.querySelector("canvas")!;
+  }
+
+  #scale(): ReturnType<typeof divergingScale> {
+    return divergingScale(parseColour(figureStyle().ground), isDarkTheme());
+  }
+
+  #schedule(): void {
+    cancelAnimationFrame(this.#frame);
+    this.#frame = requestAnimationFrame(() => this.#draw());
+  }
+
+  #fitted(): View {
+    const { width, height } = this.#size();
+    const zoom = Math.min(LARGEST_ZOOM, width / this.columns, height / this.rows);
+    return { x: (this.columns - width / zoom) / 2, y: (this.rows - height / zoom) / 2, zoom };
+  }
+
+  #size(): { readonly width: number; readonly height: number } {
+    return { width: Math.max(1, this.clientWidth), height: HEIGHT };
+  }
+
+  #draw(): void {
+    if (!this.rows || !this.columns || !this.isConnected) return;
+    const canvas = this.#canvas;
+    const { width, height } = this.#size();
+    const ratio = window.devicePixelRatio;
+    canvas.width = Math.round(width * ratio);
+    canvas.height = Math.round(height * ratio);
+    canvas.style.height = `${height}px`;
+    const context = canvas.getContext("2d")!;
+    context.imageSmoothingEnabled = false;
+    context.scale(ratio, ratio);
+    const view = (this.#view ??= this.#fitted());
+    const level = Math.max(0, Math.min(this.#largestLevel(), Math.floor(Math.log2(1 / (view.zoom * ratio)) + 0.5)));
+    const span = TILE * 2 ** level;
+    const range = (start: number, seen: number, size: number) => [
+      Math.max(0, Math.floor(start / span)),
+      Math.min(Math.ceil(size / span) - 1, Math.floor((start + seen / view.zoom) / span)),
+    ];
+    const [left, right] = range(view.x, width, this.columns) as [number, number];
+    const [top, bottom] = range(view.y, height, this.rows) as [number, number];
+    for (let y = top; y <= bottom; y++) for (let x = left; x <= right; x++) this.#drawTile(context, view, level, x, y);
+    context.strokeStyle = figureStyle().muted;
+    context.strokeRect(-view.x * view.zoom, -view.y * view.zoom, this.columns * view.zoom, this.rows * view.zoom);
+    // For tests, and for who looks at the document: all that is seen is there.
+    canvas.dataset["complete"] = String(this.#isComplete(level, [left, right], [top, bottom]));
+  }
+
+  #isComplete(level: number, [left, right]: [number, number], [top, bottom]: [number, number]): boolean {
+    for (let y = top; y <= bottom; y++)
+      for (let x = left; x <= right; x++) if (!(this.#tiles.get(`${level}/${x}/${y}`) instanceof HTMLCanvasElement)) return false;
+    return true;
+  }
+
+  #drawTile(context: CanvasRenderingContext2D, view: View, level: number, x: number, y: number): void {
+    const key = `${level}/${x}/${y}`;
+    const tile = this.#tiles.get(key);
+    if (tile instanceof HTMLCanvasElement) {
+      const step = 2 ** level * view.zoom;
+      context.drawImage(
+        tile,
+        (x * TILE * 2 ** level - view.x) * view.zoom,
+        (y * TILE * 2 ** level - view.y) * view.zoom,
+        tile.width * step,
+        tile.height * step,
+      );
+    } else if (tile === undefined) void this.#ask(key, level, x, y);
+  }
+
+  async #ask(key: string, level: number, x: number, y: number): Promise<void> {
+    const { source } = this;
+    this.#tiles.set(key, "asked");
+    for (const old of [...this.#tiles.keys()].slice(0, Math.max(0, this.#tiles.size - MOST_TILES))) {
+      this.#tiles.delete(old);
+      this.#values.delete(old);
+    }
+    try {
+      const { width, values } = await source(level, x, y);
+      if (source !== this.source) return;
+      const bytes = Uint8Array.from(atob(values), (letter) => letter.charCodeAt(0));
+      const found = { width, pixels: new Float32Array(bytes.buffer) };
+      this.#values.set(key, found);
+      this.#tiles.set(key, this.#paint(found));
+    } catch {
+      this.#tiles.set(key, "failed");
+    }
+    this.#schedule();
+  }
+
+  #paint({ width, pixels }: { readonly width: number; readonly pixels: Float32Array }): HTMLCanvasElement {
+    const canvas = document.createElement("canvas");
+    canvas.width = width;
+    canvas.height = pixels.length / width;
+    const context = canvas.getContext("2d")!;
+    const image = context.createImageData(canvas.width, canvas.height);
+    const target = new Uint32Array(image.data.buffer);
+    for (let i = 0; i < pixels.length; i++) {
+      // A square root, so that what is a hundredth of the largest is still seen.
+      const share = this.maximum === 0 ? 0 : pixels[i]! / this.maximum;
+      const place = Math.sign(share) * Math.sqrt(Math.min(1, Math.abs(share)));
+      target[i] = this.#palette[Math.round(((place + 1) / 2) * (COLOURS - 1))]!;
+    }
+    context.putImageData(image, 0, 0);
+    return canvas;
+  }
+
+  #largestLevel(): number {
+    return Math.max(0, Math.ceil(Math.log2(Math.max(this.rows, this.columns, 1) / TILE)));
+  }
+
+  /** Keeps a point of the screen where it is. */
+  #zoomBy(factor: number, at?: { readonly x: number; readonly y: number }): void {
+    const view = this.#view ?? this.#fitted();
+    const { width, height } = this.#size();
+    const { x, y } = at ?? { x: width / 2, y: height / 2 };
+    const zoom = Math.max(this.#fitted().zoom / 2, Math.min(LARGEST_ZOOM, view.zoom * factor));
+    this.#view = { zoom, x: view.x + x / view.zoom - x / zoom, y: view.y + y / view.zoom - y / zoom };
+    this.#schedule();
+  }
+
+  #moveBy(x: number, y: number): void {
+    const view = this.#view ?? this.#fitted();
+    this.#view = { ...view, x: view.x + x / view.zoom, y: view.y + y / view.zoom };
+    this.#schedule();
+  }
+
+  #fit(): void {
+    this.#view = undefined;
+    this.#schedule();
+  }
+
+  readonly #keyDown = (event: KeyboardEvent): void => {
+    const step = 60;
+    const acts: Readonly<Record<string, () => void>> = {
+      "+": () => this.#zoomBy(2),
+      "=": () => this.#zoomBy(2),
+      "-": () => this.#zoomBy(0.5),
+      "0": () => this.#fit(),
+      ArrowLeft: () => this.#moveBy(-step, 0),
+      ArrowRight: () => this.#moveBy(step, 0),
+      ArrowUp: () => this.#moveBy(0, -step),
+      ArrowDown: () => this.#moveBy(0, step),
+    };
+    const act = acts[event.key];
+    if (!act) return;
+    act();
+    event.preventDefault();
+  };
+
+  readonly #wheel = (event: WheelEvent): void => {
+    event.preventDefault();
+    this.#zoomBy(event.deltaY < 0 ? 1.25 : 0.8, { x: event.offsetX, y: event.offsetY });
+  };
+
+  readonly #pointerDown = (event: PointerEvent): void => {
+    this.#dragged = { x: event.clientX, y: event.clientY, view: this.#view ?? this.#fitted() };
+    this.#canvas.setPointerCapture(event.pointerId);
+  };
+
+  readonly #pointerMove = (event: PointerEvent): void => {
+    if (this.#dragged) {
+      const { x, y, view } = this.#dragged;
+      this.#view = { ...view, x: view.x - (event.clientX - x) / view.zoom, y: view.y - (event.clientY - y) / view.zoom };
+      this.#schedule();
+    }
+    this.#point({ x: event.offsetX, y: event.offsetY });
+  };
+
+  #point(place: { readonly x: number; readonly y: number } | undefined): void {
+    this.#pointed = place;
+    const readout = this.querySelector(".heat-map-readout");
+    if (readout) readout.textContent = this.#readout();
+  }
+
+  /** Row, column and value under the pointer. */
+  #readout(): string {
+    const [place, view] = [this.#pointed, this.#view];
+    if (!place || !view) return "";
+    const [column, row] = [Math.floor(view.x + place.x / view.zoom), Math.floor(view.y + place.y / view.zoom)];
+    if (row < 0 || column < 0 || row >= this.rows || column >= this.columns) return "";
+    for (let level = 0; level <= this.#largestLevel(); level++) {
+      const span = TILE * 2 ** level;
+      const found = this.#values.get(`${level}/${Math.floor(column / span)}/${Math.floor(row / span)}`);
+      const step = 2 ** level;
+      if (!found) continue;
+      const value = found.pixels[Math.floor((row % span) / step) * found.width + Math.floor((column % span) / step)];
+      return format(this.texts.heatMapValue, row, column, formatNumber(value));
+    }
+    return "";
+  }
+}
+
+function makePalette(scale: ReturnType<typeof divergingScale>): Uint32Array {
+  return Uint32Array.from({ length: COLOURS }, (_, index) => {
+    const [red, green, blue] = scale((2 * index) / (COLOURS - 1) - 1);
+    return (255 << 24) | (Math.round(blue) << 16) | (Math.round(green) << 8) | Math.round(red);
+  });
+}
+
+customElements.define("redux-heat-map", HeatMapElement);

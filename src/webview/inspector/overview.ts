@@ -1,0 +1,172 @@
+import { html, nothing, type TemplateResult } from "lit";
+import type { InspectionHeader, LayerStatistics } from "../../jobs/inspection/types.ts";
+import type { ChosenCell } from "../shared/map-element.ts";
+import { networkMap, type Combine, type MapComponent } from "../shared/network.ts";
+import { formatCount, formatNumber, formatShare } from "../shared/numbers.ts";
+import { format } from "../shared/page.ts";
+import type { InspectorTexts } from "./protocol.ts";
+import type { Measure } from "./state.ts";
+import { trainingMetadata } from "./training-metadata.ts";
+
+export interface OverviewProps {
+  readonly header: InspectionHeader;
+  readonly rows: readonly (LayerStatistics | undefined)[];
+  readonly measure: Measure;
+  readonly texts: InspectorTexts;
+  readonly theme: number;
+  readonly onMeasure: (measure: Measure) => void;
+  readonly onChoose: (cell: ChosenCell) => void;
+  readonly onOpen: (layer: number) => void;
+  readonly onSave: (kind: "png" | "svg") => void;
+}
+
+const STRONGEST = 8;
+
+/** Facts about the file, the map of the network, and the layers that change most. */
+export function overview(props: OverviewProps): TemplateResult {
+  const { header, texts, measure } = props;
+  const hasRelative = header.base?.path !== undefined;
+  const { legend, number } = mapMeasure(props);
+  return html`<div class="overview">
+    <section class="overview-map" aria-label=${texts.mapTitle}>
+      <div class="section-head">
+        <h2>${texts.mapTitle}</h2>
+        ${
+          hasRelative
+            ? html`<div class="segmented" role="radiogroup" aria-label=${texts.mapTitle}>
+                ${(["relative", "absolute"] as const).map(
+                  (each) =>
+                    html`<button
+                      role="radio"
+                      aria-checked=${measure === each}
+                      tabindex=${measure === each ? 0 : -1}
+                      @click=${() => props.onMeasure(each)}
+                      @keydown=${otherOnArrow}
+                    >
+                      ${each === "relative" ? texts.measureRelative : texts.measureAbsolute}
+                    </button>`,
+                )}
+              </div>`
+            : nothing
+        }
+        <span class="spacer"></span>
+        <button class="link" @click=${() => props.onSave("svg")}>${texts.saveSvg}</button>
+        <button class="link" @click=${() => props.onSave("png")}>${texts.savePng}</button>
+      </div>
+      <p class="muted">${texts.mapHelp}</p>
+      <redux-map
+        .components=${mapComponents(props)}
+        .texts=${texts}
+        .legend=${legend}
+        .format=${number}
+        .theme=${props.theme}
+        @choose=${(event: CustomEvent<ChosenCell>) => props.onChoose(event.detail)}
+      ></redux-map>
+    </section>
+    <aside class="overview-side">${facts(props)} ${strongest(props, number)} ${triggers(props)} ${notes(props)}</aside>
+  </div>`;
+}
+
+/** Radio buttons change with the arrow keys. */
+function otherOnArrow(event: KeyboardEvent): void {
+  if (!/^Arrow/.test(event.key)) return;
+  const button = event.currentTarget as HTMLElement;
+  const other = (button.nextElementSibling ?? button.previousElementSibling) as HTMLElement | null;
+  other?.focus();
+  other?.click();
+  event.preventDefault();
+}
+
+/** What the map shows, with its unit. */
+export function mapMeasure({ header, measure, texts }: Pick<OverviewProps, "header" | "measure" | "texts">) {
+  const isAdapter = header.kind === "lora" || header.kind === "delta";
+  const isRelative = header.base?.path !== undefined && measure === "relative";
+  const legend = isRelative ? texts.mapRelativeLegend : isAdapter ? texts.mapAbsoluteLegend : texts.mapTensorLegend;
+  return { isRelative, legend, number: isRelative ? formatShare : formatNumber };
+}
+
+/** The map's squares: Frobenius norms of all their layers together, where a base is at hand over those of its weights. */
+export function mapComponents(props: Pick<OverviewProps, "header" | "rows" | "measure" | "texts">): MapComponent[] {
+  const { header, rows } = props;
+  const { isRelative } = mapMeasure(props);
+  const combine: Combine = (layers) => {
+    let [square, base] = [0, 0];
+    for (const layer of layers) {
+      const row = rows[layer];
+      if (row?.norm === undefined || (isRelative && row.baseNorm === undefined)) continue;
+      square += row.norm ** 2;
+      base += isRelative ? row.baseNorm! ** 2 : 1;
+    }
+    if (base === 0) return undefined;
+    return isRelative ? Math.sqrt(square / base) : Math.sqrt(square);
+  };
+  return networkMap(header.layers, combine);
+}
+
+function facts({ header, rows, texts }: OverviewProps): TemplateResult {
+  const isAdapter = header.kind === "lora" || header.kind === "delta";
+  const ranks = Array.from(new Set(header.layers.flatMap(({ rank }) => (rank === undefined ? [] : [rank])))).toSorted((a, b) => a - b);
+  const parameters = header.layers.reduce((sum, { shape }) => sum + (shape?.reduce((product, size) => product * size, 1) ?? 0), 0);
+  const known = rows.filter((row) => row?.norm !== undefined);
+  const total = Math.sqrt(known.reduce((sum, row) => sum + row!.norm! ** 2, 0));
+  const entry = (term: string, value: string) =>
+    html`<div>
+      <dt>${term}</dt>
+      <dd class="numbers">${value}</dd>
+    </div>`;
+  return html`<section class="facts" aria-label=${texts.overview}>
+    <dl>
+      ${entry(isAdapter ? texts.layers : texts.tensors, formatCount(header.layers.length))}
+      ${ranks.length === 0 ? nothing : entry(ranks.length === 1 ? texts.rank : texts.ranks, ranks.length === 1 ? String(ranks[0]) : `${ranks[0]} – ${ranks.at(-1)}`)}
+      ${isAdapter ? nothing : entry(texts.parameters, formatCount(parameters))}
+      ${known.length === 0 ? nothing : entry(texts.totalNorm, formatNumber(total))}
+    </dl>
+  </section>`;
+}
+
+function strongest(
+  { header, rows, texts, measure, onOpen }: OverviewProps,
+  number: (value: number | undefined) => string,
+): TemplateResult | typeof nothing {
+  const { isRelative } = mapMeasure({ header, measure, texts });
+  const key = isRelative ? "relativeNorm" : "norm";
+  const known = rows.flatMap((row, index) => (row?.[key] === undefined ? [] : [{ index, value: row[key] }]));
+  const top = known.toSorted((a, b) => b.value - a.value).slice(0, STRONGEST);
+  if (top.length === 0) return nothing;
+  return html`<section aria-label=${texts.strongest}>
+    <h2>${texts.strongest}</h2>
+    <ol class="strongest">
+      ${top.map(({ index, value }) => {
+        const { name } = header.layers[index]!;
+        return html`<li>
+          <button class="link" title=${name} @click=${() => onOpen(index)}><bdi>${name}</bdi></button
+          ><span class="numbers">${number(value)}</span>
+        </li>`;
+      })}
+    </ol>
+  </section>`;
+}
+
+function triggers({ header, texts }: OverviewProps): TemplateResult | typeof nothing {
+  const { triggerWords } = trainingMetadata(header.metadata);
+  if (triggerWords.length === 0) return nothing;
+  return html`<section aria-label=${texts.triggerWords}>
+    <h2>${texts.triggerWords}</h2>
+    <p class="chips">${triggerWords.slice(0, 40).map((word) => html`<span class="chip">${word}</span>`)}</p>
+  </section>`;
+}
+
+function notes({ header, rows, texts }: OverviewProps): TemplateResult | typeof nothing {
+  const bad = rows.flatMap((row, index) => (row && row.nan + row.infinite > 0 ? [header.layers[index]!.name] : []));
+  const reasons = Array.from(
+    new Set(rows.flatMap((row) => (row?.reason !== undefined && row.nan + row.infinite === 0 ? [row.reason] : []))),
+  );
+  const all = [...(bad.length > 0 ? [format(texts.aboutNan, bad.length)] : []), ...reasons, ...header.notes];
+  if (all.length === 0) return nothing;
+  return html`<section aria-label=${texts.notes}>
+    <h2>${texts.notes}</h2>
+    <ul class="notes">
+      ${all.map((note) => html`<li>${note}</li>`)}
+    </ul>
+  </section>`;
+}

@@ -1,0 +1,107 @@
+import { html, LitElement, type PropertyValues, type TemplateResult } from "lit";
+import uPlot from "uplot";
+import { figureStyle } from "./figure-file.ts";
+import type { ChartFigure } from "./figure-svg.ts";
+import { formatNumber } from "./numbers.ts";
+
+const HEIGHT = 220;
+
+/** A chart of bars or lines over one axis, with a readout of what is under the pointer. */
+export class ChartElement extends LitElement {
+  static override properties = { figure: { attribute: false }, theme: { attribute: false } };
+
+  declare figure: ChartFigure;
+  /** Changes with the theme, whose colours are drawn in. */
+  declare theme: number;
+  #plot: uPlot | undefined;
+  readonly #resized = new ResizeObserver(() => this.#plot?.setSize({ width: this.#width, height: HEIGHT }));
+
+  protected override createRenderRoot(): this {
+    return this;
+  }
+
+  override connectedCallback(): void {
+    super.connectedCallback();
+    this.#resized.observe(this);
+  }
+
+  override disconnectedCallback(): void {
+    super.disconnectedCallback();
+    this.#resized.disconnect();
+    this.#plot?.destroy();
+  }
+
+  override render(): TemplateResult {
+    // The numbers themselves are in the table and the copies; to who cannot see it the picture has a name.
+    return html`<div class="chart" role="img" aria-label=${this.figure.title}></div>`;
+  }
+
+  protected override updated(changed: PropertyValues): void {
+    if (changed.size === 0) return;
+    this.#plot?.destroy();
+    const data = [this.figure.x, ...this.figure.series.map(({ y }) => y)] as unknown as uPlot.AlignedData;
+    this.#plot = new uPlot(this.#options(), data, this.querySelector<HTMLElement>(".chart")!);
+  }
+
+  get #width(): number {
+    return Math.max(240, this.clientWidth);
+  }
+
+  #options(): uPlot.Options {
+    const { figure } = this;
+    const style = figureStyle();
+    const font = `11px ${getComputedStyle(document.body).fontFamily}`;
+    const axis = {
+      stroke: style.muted,
+      font,
+      labelFont: font,
+      labelSize: 18,
+      grid: { stroke: `${style.muted}33`, width: 1 },
+      ticks: { stroke: style.muted, width: 1 },
+    };
+    const values = (_: uPlot, ticks: number[]) => ticks.map((tick) => (tick === null ? "" : formatNumber(tick).replace(/\.?0+$/, "")));
+    const isShared = figure.series.some(({ isShare }) => isShare);
+    return {
+      width: this.#width,
+      height: HEIGHT,
+      legend: { live: true },
+      cursor: { drag: { x: false, y: false } },
+      scales: { x: { time: false }, y: figure.isLog ? { distr: 3 } : { range: (_, __, top) => [0, top] }, share: { range: [0, 1] } },
+      axes: [
+        { ...axis, label: figure.xLabel, values },
+        { ...axis, label: figure.yLabel, size: 64, values },
+        ...(isShared
+          ? [
+              {
+                ...axis,
+                scale: "share",
+                side: 1 as const,
+                grid: { show: false },
+                size: 48,
+                values: (_: uPlot, ticks: number[]) => ticks.map((tick) => `${Math.round(100 * tick)} %`),
+              },
+            ]
+          : []),
+      ],
+      series: [
+        { label: figure.xLabel, value: (_, value) => formatNumber(value ?? undefined) },
+        ...figure.series.map(({ label, kind, isShare }, index): uPlot.Series => {
+          const colour = index === 0 ? style.accent : style.second;
+          const bars = kind === "bars" ? { paths: uPlot.paths.bars!({ size: [1, Infinity], gap: 1 }), fill: colour } : { width: 2 };
+          const value = (_: uPlot, each: number | null) =>
+            each === null ? "—" : isShare ? `${(100 * each).toFixed(1)} %` : formatNumber(each);
+          return {
+            label,
+            stroke: colour,
+            scale: isShare ? "share" : "y",
+            points: { show: kind === "line" && figure.x.length <= 64, size: 4 },
+            value,
+            ...bars,
+          };
+        }),
+      ],
+    };
+  }
+}
+
+customElements.define("redux-chart", ChartElement);

@@ -1,0 +1,171 @@
+import { html, LitElement, nothing, type TemplateResult } from "lit";
+import { styleMap } from "lit/directives/style-map.js";
+import { cssColour, inkOn, isDarkTheme, sequentialScale } from "./colours.ts";
+import { largestBlock, largestCell, type MapBlock, type MapCell, type MapComponent } from "./network.ts";
+import { format } from "./page.ts";
+import type { MapTexts } from "./texts.ts";
+
+/** A square that was chosen: its layers, and what it is called. */
+export interface ChosenCell {
+  readonly component: string;
+  readonly block: string;
+  readonly role: string;
+  readonly layers: readonly number[];
+}
+
+/**
+ * The network as a map, blocks by roles, each square coloured by a number, with a bar for each block. Fires "choose" with the square
+ * that was clicked or entered.
+ */
+export class MapElement extends LitElement {
+  static override properties = {
+    components: { attribute: false },
+    texts: { attribute: false },
+    legend: { attribute: false },
+    format: { attribute: false },
+    maximum: { attribute: false },
+  };
+
+  declare components: readonly MapComponent[];
+  declare texts: MapTexts;
+  /** What the colours stand for, with its unit. */
+  declare legend: string;
+  declare format: (value: number | undefined) => string;
+  /** What the strongest colour stands for; absent: the largest square. */
+  declare maximum: number | undefined;
+  #active = "";
+
+  protected override createRenderRoot(): this {
+    return this;
+  }
+
+  override render(): TemplateResult {
+    const largest = this.maximum ?? largestCell(this.components);
+    return html`${this.#legend(largest)} ${this.components.map((component) => this.#component(component, largest))}`;
+  }
+
+  #legend(largest: number): TemplateResult {
+    const scale = sequentialScale(isDarkTheme());
+    const stops = Array.from({ length: 11 }, (_, index) => cssColour(scale(index / 10)));
+    return html`<div class="map-legend" aria-hidden="true">
+      <span class="numbers">0</span>
+      <span class="map-ramp" style=${styleMap({ background: `linear-gradient(to right, ${stops.join(", ")})` })}></span>
+      <span class="numbers">${this.format(largest)}</span>
+      <span class="muted">${this.legend}</span>
+    </div>`;
+  }
+
+  #component(component: MapComponent, largest: number): TemplateResult {
+    const longest = largestBlock([component]);
+    return html`<section class="map-component">
+      <h3>${componentName(component.component, this.texts)}</h3>
+      <table class="map" role="grid" aria-label=${componentName(component.component, this.texts)}>
+        <thead>
+          <tr role="row">
+            <th scope="col" role="columnheader">${this.texts.block}</th>
+            ${component.roles.map((role) => html`<th scope="col" role="columnheader" class="map-role"><span>${this.#roleName(role)}</span></th>`)}
+            <th scope="col" role="columnheader" class="map-total">${this.texts.blockTotal}</th>
+          </tr>
+        </thead>
+        <tbody>
+          ${component.blocks.map((block) => this.#block(component, block, largest, longest))}
+        </tbody>
+      </table>
+    </section>`;
+  }
+
+  #block(component: MapComponent, block: MapBlock, largest: number, longest: number): TemplateResult {
+    const length = longest === 0 ? 0 : ((block.total ?? 0) / longest) * 100;
+    const name = block.block === "other" ? this.texts.other : block.block;
+    return html`<tr role="row">
+      <th scope="row" role="rowheader">${name}</th>
+      ${component.roles.map((role) => {
+        const cell = block.cells.get(role);
+        return cell ? this.#cell(component.component, block.block, name, cell, largest) : html`<td role="gridcell" class="map-empty"></td>`;
+      })}
+      <td role="gridcell" class="map-total">
+        <span class="map-bar"><span style=${styleMap({ width: `${length}%` })}></span></span>
+        <span class="numbers">${this.format(block.total)}</span>
+      </td>
+    </tr>`;
+  }
+
+  #cell(component: string, block: string, blockName: string, cell: MapCell, largest: number): TemplateResult {
+    const id = `${component}/${block}/${cell.role}`;
+    if (this.#active === "") this.#active = id;
+    const colour = cell.value === undefined ? undefined : sequentialScale(isDarkTheme())(largest === 0 ? 0 : cell.value / largest);
+    const style = colour ? { backgroundColor: cssColour(colour), color: inkOn(colour) } : {};
+    const label = format(this.texts.mapCell, blockName, this.#roleName(cell.role), this.#valueText(cell), cell.layers.length);
+    return html`<td
+      role="gridcell"
+      class=${colour ? "map-cell" : "map-cell map-waiting"}
+      tabindex=${this.#active === id ? 0 : -1}
+      data-cell=${id}
+      aria-label=${label}
+      title=${label}
+      style=${styleMap(style)}
+      @click=${() => this.#choose(component, block, cell)}
+      @focus=${() => this.#focus(id)}
+      @keydown=${(event: KeyboardEvent) => this.#keyDown(event, component, block, cell)}
+    >
+      ${cell.layers.length > 1 ? html`<span aria-hidden="true">${cell.layers.length}</span>` : nothing}
+    </td>`;
+  }
+
+  #valueText({ value }: MapCell): string {
+    return value === undefined ? this.texts.notYet : this.format(value);
+  }
+
+  #roleName(role: string): string {
+    return role === "other" ? this.texts.other : role;
+  }
+
+  #choose(component: string, block: string, { role, layers }: MapCell): void {
+    this.dispatchEvent(new CustomEvent<ChosenCell>("choose", { detail: { component, block, role, layers } }));
+  }
+
+  #focus(id: string): void {
+    if (this.#active === id) return;
+    this.#active = id;
+    this.requestUpdate();
+  }
+
+  #keyDown(event: KeyboardEvent, component: string, block: string, cell: MapCell): void {
+    if (event.key === "Enter" || event.key === " ") this.#choose(component, block, cell);
+    else if (!this.#move(event)) return;
+    event.preventDefault();
+  }
+
+  /** To the next square in a direction, over what is empty. */
+  #move({ key, currentTarget }: KeyboardEvent): boolean {
+    const cell = currentTarget as HTMLTableCellElement;
+    const row = cell.parentElement as HTMLTableRowElement;
+    const squares = (each: Element | null) => Array.from(each?.querySelectorAll<HTMLElement>(".map-cell") ?? []);
+    const sameColumn = Array.from(this.querySelectorAll<HTMLTableRowElement>("tbody tr")).flatMap((each) => {
+      const square = each.cells[cell.cellIndex];
+      return square?.classList.contains("map-cell") ? [square as HTMLElement] : [];
+    });
+    const step = key === "ArrowLeft" || key === "ArrowUp" ? -1 : 1;
+    const line = key === "ArrowLeft" || key === "ArrowRight" ? squares(row) : key === "ArrowUp" || key === "ArrowDown" ? sameColumn : [];
+    if (key === "Home") squares(row)[0]?.focus();
+    else if (key === "End") squares(row).at(-1)?.focus();
+    else if (line.length === 0) return false;
+    else line[line.indexOf(cell) + step]?.focus();
+    return true;
+  }
+}
+
+export function componentName(component: string, texts: MapTexts): string {
+  const names: Readonly<Record<string, string>> = {
+    unet: texts.componentUnet,
+    transformer: texts.componentTransformer,
+    text_encoder: texts.componentTextEncoder,
+    text_encoder_2: texts.componentTextEncoder2,
+    text_encoder_3: texts.componentTextEncoder3,
+    vae: texts.componentVae,
+    other: texts.componentOther,
+  };
+  return names[component] ?? component;
+}
+
+customElements.define("redux-map", MapElement);
