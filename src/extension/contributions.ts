@@ -23,7 +23,7 @@ export type GenerateArguments = Omit<WithUris<Jobs["generate"]["options"], "engi
   readonly lora?: "stack" | readonly (string | Uri | WithUris<LoraReference, "file">)[];
 };
 export type InstallRuntimeArguments = Jobs["installRuntime"]["options"];
-export type InspectArguments = WithUris<Jobs["inspect"]["options"], "file">;
+export type InspectArguments = WithUris<Jobs["inspect"]["options"], "file" | "base">;
 
 /** Whose stack: that of the engine which the stack view shows unless told. */
 export interface StackArguments {
@@ -120,6 +120,9 @@ export function settingChoices(context: ExtensionContext, name: "generate.sample
 }
 
 export const VIEWS = { engines: "tensorrt.engines", deltas: "tensorrt.deltas", stack: "tensorrt.stack" } as const;
+
+/** Of custom editors and webview panels. */
+export const VIEW_TYPES = { inspector: "tensorrt.deltaEditor" } as const;
 
 /** `viewItem` of each kind of row, as `when` clauses name it. */
 export type ViewItem = "engine" | "engine.loaded" | "engine.unusable" | "component" | "delta" | "lora" | "folder" | "stackEntry";

@@ -17,6 +17,7 @@ import { ModelFiles } from "./files.ts";
 import { SummaryStore } from "./files/summaries.ts";
 import { GenerationPanel } from "./generation/panel.ts";
 import { GenerationSession } from "./generation/session.ts";
+import { InspectorEditor } from "./inspector/editor.ts";
 import { JobRunner } from "./jobs.ts";
 import { createLog } from "./log.ts";
 import { ReportDocuments } from "./reports.ts";
@@ -75,6 +76,7 @@ export function activate(context: vscode.ExtensionContext): void {
     session,
     panel.register(),
     new DeltasView(files).register(),
+    new InspectorEditor(services, { extensionUri: context.extensionUri, storageUri: context.globalStorageUri }).register(),
     vscode.tasks.registerTaskProvider(TASK_TYPE, tasks),
     stackView.register(),
     trackStacks(stacks),

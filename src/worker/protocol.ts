@@ -134,6 +134,8 @@ interface InspectionRequests {
   };
 }
 
+export type InspectionMethod = keyof InspectionRequests;
+
 /** Worker to host, not answered. */
 export interface Notifications {
   readonly log: { readonly level: Parameters<JobContext["log"]>[0]; readonly message: string };

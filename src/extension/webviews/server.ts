@@ -20,6 +20,8 @@ export interface WebviewChannel {
 export interface RequestContext<P extends Protocol, M extends Method<P>> {
   readonly cancellation: Cancellation;
   readonly progress: (progress: ProgressOf<P, M>) => void;
+  /** Cancels all other requests: those of a page that has been loaded again would be answered to nobody. */
+  readonly cancelOthers: () => void;
 }
 
 /** What answers each request. What it throws is the webview's answer: a WorkerError with its code, anything else as "internal". */
@@ -46,16 +48,10 @@ export class WebviewServer<P extends Protocol> {
     this.#post({ type: "event", name, payload } as MessageToWebview<P>);
   }
 
-  /** Cancels what the page asked for before it was loaded again: its answers would find nobody. */
-  cancelAll(): void {
-    for (const source of this.#running.values()) source.cancel();
-    this.#running.clear();
-  }
-
   dispose(): void {
     this.#disposed = true;
     this.#subscription.dispose();
-    this.cancelAll();
+    this.#cancelExcept(undefined);
   }
 
   #receive(message: MessageToHost<P>): void {
@@ -70,13 +66,21 @@ export class WebviewServer<P extends Protocol> {
     try {
       if (!Object.hasOwn(this.#handlers, method)) throw new Error(`There is no request "${method}".`);
       const progress = (each: ProgressOf<P, M>) => void (isCurrent() && this.#post({ type: "progress", id, progress: each }));
-      const result = await this.#handlers[method](params, { cancellation, progress });
+      const result = await this.#handlers[method](params, { cancellation, progress, cancelOthers: () => this.#cancelExcept(id) });
       if (isCurrent()) this.#post({ type: "result", id, result });
     } catch (error) {
       const code = error instanceof WorkerError ? error.code : "internal";
       if (isCurrent()) this.#post({ type: "failure", id, code, message: error instanceof Error ? error.message : String(error) });
     } finally {
       if (isCurrent()) this.#running.delete(id);
+    }
+  }
+
+  #cancelExcept(kept: number | undefined): void {
+    for (const [id, source] of this.#running) {
+      if (id === kept) continue;
+      source.cancel();
+      this.#running.delete(id);
     }
   }
 

@@ -2,12 +2,14 @@ import * as vscode from "vscode";
 import type {
   AppliedStack,
   FileSummary,
+  InspectionMethod,
   JobKind,
   JobProgress,
   Jobs,
   LoadedEngine,
   PictureParameters,
   PromptDescription,
+  Requests,
   StackItem,
 } from "../../worker/protocol.ts";
 import type { Settings } from "../contributions.ts";
@@ -98,6 +100,15 @@ export class WorkerHost implements vscode.Disposable {
   /** What the files' headers say. */
   async describe(paths: readonly string[]): Promise<readonly FileSummary[]> {
     return (await this.#connect()).request("files/describe", { paths });
+  }
+
+  /** Looks inside a file. */
+  async request<M extends InspectionMethod>(
+    method: M,
+    params: Requests[M]["params"],
+    cancellation?: Cancellation,
+  ): Promise<Requests[M]["result"]> {
+    return (await this.#connect()).request(method, params, cancellation);
   }
 
   /** Ends the process; the next request starts another. */

@@ -225,7 +225,7 @@ export class InspectorApp {
   #shownRows(header: InspectionHeader): readonly LayerRow[] {
     const rows = header.layers.map((layer, index): LayerRow => ({ index, layer, statistics: this.#rows[index] }));
     const columns = this.#columns(header);
-    return sortRows(filterRows(rows, columns, this.#state.filter), columns, this.#state.sort) as readonly LayerRow[];
+    return sortRows(filterRows(rows, columns, this.#state.filter), columns, this.#state.sort);
   }
 
   #layers(header: InspectionHeader): TemplateResult {

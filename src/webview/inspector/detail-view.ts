@@ -29,8 +29,12 @@ export function detailView(props: DetailProps): TemplateResult {
     aria-label=${texts.detailOf}
     @keydown=${(event: KeyboardEvent) => event.key === "Escape" && props.onClose()}
   >
-    <div class="section-head detail-head">
-      <h2 tabindex="-1" title=${layer.name}>${layer.name}</h2>
+    <div class="detail-head">
+      <h2 tabindex="-1">${layer.name}</h2>
+      <button class="icon-button" title=${texts.close} aria-label=${texts.close} @click=${props.onClose}>✕</button>
+    </div>
+    <div class="section-head">
+      <p class="muted">${[layer.kind, layer.shape?.join(" × "), layer.dtype].filter((part) => part !== undefined).join(" · ")}</p>
       <span class="spacer"></span>
       ${
         detail
@@ -38,9 +42,7 @@ export function detailView(props: DetailProps): TemplateResult {
               <button class="link" @click=${() => props.onCopy(detail, "json")}>${texts.copyJson}</button>`
           : nothing
       }
-      <button class="icon-button" title=${texts.close} aria-label=${texts.close} @click=${props.onClose}>✕</button>
     </div>
-    <p class="muted">${[layer.kind, layer.shape?.join(" × "), layer.dtype].filter((part) => part !== undefined).join(" · ")}</p>
     ${error === undefined ? nothing : html`<p class="message error" role="alert">${error}</p>`}
     ${detail ? numbers(detail, texts) : error === undefined ? html`<p class="message" role="status">${texts.reading}</p>` : nothing}
     ${detail?.histogram ? histogramSection(props, detail) : nothing} ${detail ? spectrumSection(props, detail) : nothing}

@@ -69,7 +69,7 @@ export function overview(props: OverviewProps): TemplateResult {
 
 /** Radio buttons change with the arrow keys. */
 function otherOnArrow(event: KeyboardEvent): void {
-  if (!/^Arrow/.test(event.key)) return;
+  if (!event.key.startsWith("Arrow")) return;
   const button = event.currentTarget as HTMLElement;
   const other = (button.nextElementSibling ?? button.previousElementSibling) as HTMLElement | null;
   other?.focus();
@@ -161,7 +161,7 @@ function notes({ header, rows, texts }: OverviewProps): TemplateResult | typeof 
   const reasons = Array.from(
     new Set(rows.flatMap((row) => (row?.reason !== undefined && row.nan + row.infinite === 0 ? [row.reason] : []))),
   );
-  const all = [...(bad.length > 0 ? [format(texts.aboutNan, bad.length)] : []), ...reasons, ...header.notes];
+  const all = [...(bad.length > 0 ? [format(texts.badLayers, bad.length)] : []), ...reasons, ...header.notes];
   if (all.length === 0) return nothing;
   return html`<section aria-label=${texts.notes}>
     <h2>${texts.notes}</h2>

@@ -52,13 +52,12 @@ export interface InspectorTexts extends GridTexts, MapTexts, FigureTexts {
   readonly stopped: string;
   readonly base: string;
   readonly noBase: string;
-  readonly publishedBase: string;
+  readonly badLayers: string;
   readonly chooseBase: string;
   readonly kindLora: string;
   readonly kindDelta: string;
   readonly kindCheckpoint: string;
   readonly kindSafetensors: string;
-  readonly layerCount: string;
   readonly rank: string;
   readonly ranks: string;
   readonly parameters: string;

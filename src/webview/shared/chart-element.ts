@@ -59,7 +59,7 @@ export class ChartElement extends LitElement {
       grid: { stroke: `${style.muted}33`, width: 1 },
       ticks: { stroke: style.muted, width: 1 },
     };
-    const values = (_: uPlot, ticks: number[]) => ticks.map((tick) => (tick === null ? "" : formatNumber(tick).replace(/\.?0+$/, "")));
+    const values = (_: uPlot, ticks: number[]) => ticks.map((tick) => (tick === null ? "" : shortNumber(tick)));
     const isShared = figure.series.some(({ isShare }) => isShare);
     return {
       width: this.#width,
@@ -102,6 +102,13 @@ export class ChartElement extends LitElement {
       ],
     };
   }
+}
+
+/** A tick's number without the zeros at its end. */
+function shortNumber(value: number): string {
+  return formatNumber(value)
+    .replace(/(\.\d*?)0+(?=$|e)/, "$1")
+    .replace(/\.(?=$|e)/, "");
 }
 
 customElements.define("redux-chart", ChartElement);

@@ -9,8 +9,14 @@ export type Rgb = readonly [number, number, number];
 /** Lightness and the two axes of Oklab (B. Ottosson, 2020). */
 type Oklab = readonly [number, number, number];
 
-/** Ten steps of viridis (S. van der Walt and N. Smith, matplotlib), from small to large on a dark ground. */
-const VIRIDIS = ["#440154", "#482878", "#3e4989", "#31688e", "#26828e", "#1f9e89", "#35b779", "#6ece58", "#b5de2b", "#fde725"];
+/**
+ * Ten steps of viridis (S. van der Walt and N. Smith, matplotlib), from small to large on a dark ground; on a light one from the other
+ * end, where its yellow, louder there than any other colour, gives way to tints that fade into the ground at the same pace.
+ */
+const VIRIDIS = {
+  dark: ["#440154", "#482878", "#3e4989", "#31688e", "#26828e", "#1f9e89", "#35b779", "#6ece58", "#b5de2b", "#fde725"],
+  light: ["#eaf5e4", "#b9e3ab", "#6ece58", "#35b779", "#1f9e89", "#26828e", "#31688e", "#3e4989", "#482878", "#440154"],
+} as const;
 
 /** What is below zero, and what is above, on dark grounds and on light ones: alike in lightness, unlike to all kinds of colour vision. */
 const POLES = { dark: ["#4aa3ff", "#ff9d3c"], light: ["#0b4fb3", "#a84300"] } as const;
@@ -25,10 +31,9 @@ export function isDarkTheme(): boolean {
   );
 }
 
-/** 0 to 1: viridis, on a light ground the other way round, so that more is always further from the ground. */
+/** 0 to 1: more is always further from the ground. */
 export function sequentialScale(dark: boolean): ColourScale {
-  const stops = VIRIDIS.map((text) => toOklab(parseHex(text)));
-  if (!dark) stops.reverse();
+  const stops = VIRIDIS[dark ? "dark" : "light"].map((text) => toOklab(parseHex(text)));
   return (value) => fromOklab(between(stops, Math.max(0, Math.min(1, value))));
 }
 

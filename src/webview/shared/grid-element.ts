@@ -83,6 +83,7 @@ export class GridElement extends LitElement {
     const { first, last } = this.#visible();
     const { row, column } = this.#clamped();
     const visible = this.rows.slice(first, last);
+    const width = { minWidth: `${this.columns.reduce((sum, each) => sum + (each.width ?? NAME_WIDTH), 0)}px` };
     return html`<div
       class="grid-viewport"
       role="grid"
@@ -94,8 +95,10 @@ export class GridElement extends LitElement {
       @scroll=${this.#draw}
       @keydown=${this.#keyDown}
     >
-      <div class="grid-header" role="row" aria-rowindex="1">${this.columns.map((each, index) => this.#headerCell(each, index))}</div>
-      <div class="grid-body" role="rowgroup" style=${styleMap({ height: `${this.rows.length * ROW_HEIGHT}px` })}>
+      <div class="grid-header" role="row" aria-rowindex="1" style=${styleMap(width)}>
+        ${this.columns.map((each, index) => this.#headerCell(each, index))}
+      </div>
+      <div class="grid-body" role="rowgroup" style=${styleMap({ ...width, height: `${this.rows.length * ROW_HEIGHT}px` })}>
         ${row >= 0 && (row < first || row >= last) ? this.#row(this.rows[row], row) : nothing}
         ${visible.map((each, offset) => this.#row(each, first + offset))}
       </div>
@@ -138,10 +141,10 @@ export class GridElement extends LitElement {
           class=${classMap({ "grid-cell": true, number: column.isNumeric, active: this.#isActive(place, index) })}
           role="gridcell"
           aria-colindex=${index + 1}
-          title=${column.width === undefined ? text : nothing}
+          title=${column.width === undefined ? column.value(row) : nothing}
           style=${styleMap(cellStyle(column))}
         >
-          ${text}
+          ${column.width === undefined ? html`<bdi>${text}</bdi>` : text}
         </div>`;
       })}
     </div>`;
@@ -236,7 +239,7 @@ export class GridElement extends LitElement {
 }
 
 function cellStyle({ width }: Column<GridRow>): Readonly<Record<string, string>> {
-  return width === undefined ? { flex: `1 0 ${NAME_WIDTH}px` } : { flex: `0 0 ${width}px` };
+  return width === undefined ? { flex: `1 0 ${NAME_WIDTH}px`, width: `${NAME_WIDTH}px` } : { flex: `0 0 ${width}px` };
 }
 
 customElements.define("redux-grid", GridElement);

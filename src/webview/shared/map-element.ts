@@ -24,6 +24,7 @@ export class MapElement extends LitElement {
     legend: { attribute: false },
     format: { attribute: false },
     maximum: { attribute: false },
+    theme: { attribute: false },
   };
 
   declare components: readonly MapComponent[];
@@ -33,6 +34,8 @@ export class MapElement extends LitElement {
   declare format: (value: number | undefined) => string;
   /** What the strongest colour stands for; absent: the largest square. */
   declare maximum: number | undefined;
+  /** Changes with the theme, whose ground the colours stand on. */
+  declare theme: number;
   #active = "";
 
   protected override createRenderRoot(): this {
@@ -143,7 +146,7 @@ export class MapElement extends LitElement {
     const squares = (each: Element | null) => Array.from(each?.querySelectorAll<HTMLElement>(".map-cell") ?? []);
     const sameColumn = Array.from(this.querySelectorAll<HTMLTableRowElement>("tbody tr")).flatMap((each) => {
       const square = each.cells[cell.cellIndex];
-      return square?.classList.contains("map-cell") ? [square as HTMLElement] : [];
+      return square?.classList.contains("map-cell") ? [square] : [];
     });
     const step = key === "ArrowLeft" || key === "ArrowUp" ? -1 : 1;
     const line = key === "ArrowLeft" || key === "ArrowRight" ? squares(row) : key === "ArrowUp" || key === "ArrowDown" ? sameColumn : [];

@@ -28,11 +28,10 @@ export type Combine = (layers: readonly number[]) => number | undefined;
 /** The order that networks run their blocks in, and that people know roles in. What is not named comes after. */
 const COMPONENTS = ["unet", "transformer", "text_encoder", "text_encoder_2", "text_encoder_3", "vae", "vae_encoder", "vae_decoder"];
 const BLOCKS = ["IN", "DOWN", "joint", "double", "single", "block", "layer", "MID", "OUT", "UP"];
-const ROLES = [
-  ...["attn1 q", "attn1 k", "attn1 v", "attn1 out", "attn2 q", "attn2 k", "attn2 v", "attn2 out"],
-  ...["qkv", "attn q", "attn k", "attn v", "attn out", "ff in", "ff out", "proj in", "proj out"],
-  ...["conv 1", "conv 2", "conv", "skip", "sample", "time", "modulation", "norm", "embedding"],
-];
+const ROLES =
+  "attn1 q,attn1 k,attn1 v,attn1 out,attn2 q,attn2 k,attn2 v,attn2 out,qkv,attn q,attn k,attn v,attn out,ff in,ff out,proj in,proj out,conv 1,conv 2,conv,skip,sample,time,modulation,norm,embedding".split(
+    ",",
+  );
 
 /** Layers as a map: per component, blocks in the order they run by roles. */
 export function networkMap(places: readonly LayerPlace[], combine: Combine): MapComponent[] {

@@ -21,7 +21,6 @@ export interface MapTexts {
   readonly block: string;
   readonly blockTotal: string;
   readonly other: string;
-  readonly noLayers: string;
   readonly notYet: string;
   readonly mapCell: string;
   readonly mapHelp: string;
