@@ -10,6 +10,11 @@ export interface LayerRow extends GridRow {
   readonly statistics: LayerStatistics | undefined;
 }
 
+/** What tells layers of one file from each other: without the ends that all names have. */
+export function shortName(name: string): string {
+  return name.replace(/^(model\.diffusion_model\.|base_model\.model\.|lora_unet_|diffusion_model\.)/, "").replace(/\.weight$/, "");
+}
+
 type Numbers = "rank" | "alpha" | "norm" | "relativeNorm" | "spectralNorm" | "effectiveRank" | "maximum" | "mean" | "sparsity";
 
 /** The table's columns; those that no layer of the file can have are left out. */
@@ -37,7 +42,7 @@ export function layerColumns(
     return statistics && statistics.nan + statistics.infinite;
   };
   return [
-    text("name", texts.columnName, undefined, ({ layer }) => layer.name),
+    { ...text("name", texts.columnName, undefined, ({ layer }) => layer.name), text: (row) => shortName((row as LayerRow).layer.name) },
     text("kind", texts.columnKind, 96, ({ layer }) => layer.kind),
     text("shape", texts.columnShape, 120, ({ layer }) => layer.shape?.join(" × ") ?? "—"),
     text("dtype", texts.columnDtype, 64, ({ layer }) => layer.dtype),

@@ -4,6 +4,7 @@ import type { ChosenCell } from "../shared/map-element.ts";
 import { networkMap, type Combine, type MapComponent } from "../shared/network.ts";
 import { formatCount, formatNumber, formatShare } from "../shared/numbers.ts";
 import { format } from "../shared/page.ts";
+import { shortName } from "./columns.ts";
 import type { InspectorTexts } from "./protocol.ts";
 import type { Measure } from "./state.ts";
 import { trainingMetadata } from "./training-metadata.ts";
@@ -139,7 +140,7 @@ function strongest(
       ${top.map(({ index, value }) => {
         const { name } = header.layers[index]!;
         return html`<li>
-          <button class="link" title=${name} @click=${() => onOpen(index)}><bdi>${name}</bdi></button
+          <button class="link" title=${name} @click=${() => onOpen(index)}><bdi>${shortName(name)}</bdi></button
           ><span class="numbers">${number(value)}</span>
         </li>`;
       })}

@@ -42,7 +42,7 @@ export function filterRows<Row>(rows: readonly Row[], columns: readonly Column<R
   const texts = columns.filter(({ isNumeric }) => !isNumeric);
   return rows.filter((row) => {
     const all = texts
-      .map((column) => column.text(row))
+      .map((column) => column.value(row))
       .join("\n")
       .toLowerCase();
     return terms.every((term) => (term.kind === "text" ? all.includes(term.text) : fits(row, columns, term)));

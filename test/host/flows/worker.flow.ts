@@ -45,7 +45,7 @@ export const flow: Flow = {
     await until("the new worker", () => findWorkers(server).length === 1);
 
     await workbench.contextMenu(workbench.treeRow("ink.safetensors"), "Inspect…");
-    await workbench.tab("ink.safetensors.txt").waitFor({ timeout: 30_000 });
+    await workbench.tab("ink.safetensors").waitFor({ timeout: 30_000 });
     await workbench.screenshot("worker-3-next-job");
     assert.deepEqual(written(workspace), []);
   },
