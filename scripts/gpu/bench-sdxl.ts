@@ -3,21 +3,20 @@
  * usage: bench-sdxl.ts CHECKPOINT.safetensors WORK_DIR [--architecture sdxl|sd1] [--skip-tax] [--cold]
  *   the checkpoint: scripts/make-checkpoint.ts sdxl OUT --components unet
  */
-import { existsSync, mkdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { tensorRtBackend } from "../../src/engines/tensorrt/backend.ts";
 import { openStoredDelta } from "../../src/engines/tensorrt/stored-delta.ts";
 import type { Engine, Inputs } from "../../src/engines/engine.ts";
 import type { Profile } from "../../src/formats/engine-profile.ts";
-import { writeDeltaFile, type ChangeSource } from "../../src/formats/delta-writer.ts";
 import { describeBase } from "../../src/jobs/base-description.ts";
 import { openBundle, type OpenedBundle } from "../../src/jobs/engine-cache.ts";
-import { matrixSize } from "../../src/lora/merge.ts";
 import type { Delta } from "../../src/lora/delta.ts";
 import { openCheckpoint } from "../../src/models/open-checkpoint.ts";
 import { randomTensor, TorchGenerator } from "../../src/pipeline/noise.ts";
 import { buildBundle, loadBundle, loadDelta } from "../../test/gpu/bundle.ts";
+import { writeMadeDelta } from "./made-delta.ts";
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
@@ -74,36 +73,6 @@ function inputsOf({ configuration }: OpenedBundle): Inputs {
   };
 }
 
-/** A LoRA of this rank on every weight but norms and biases, small random numbers in fp16. */
-async function makeDelta(opened: OpenedBundle, file: string, seed: number): Promise<void> {
-  const { bundle, architecture } = opened;
-  const pool = Uint8Array.from({ length: 1 << 20 }, (_, index) => {
-    const random = (Math.imul(index + seed, 2654435761) >>> 8) & 0xff;
-    // The upper byte of an fp16 number of about ±0.01.
-    return index % 2 === 0 ? random : 0x20 | (random & 0x83);
-  });
-  const tensor = (shape: readonly [number, number]) => ({
-    dtype: "F16" as const,
-    shape,
-    chunks: async function* () {
-      for (let left = 2 * shape[0] * shape[1]; left > 0; left -= pool.length) yield pool.subarray(0, Math.min(left, pool.length));
-    },
-  });
-  const changes = bundle.components[0]!.refittable.filter(({ shape }) => shape.length >= 2).map(({ name, shape }): ChangeSource => {
-    const { rows: height, columns } = matrixSize(shape);
-    return { name, kind: "lowRank", up: tensor([height, rank]), down: tensor([rank, columns]) };
-  });
-  const metadata = {
-    baseEngine: bundle.name,
-    baseFingerprint: bundle.checkpoint.fingerprint,
-    architecture,
-    loraFile: file,
-    loraStrength: 1,
-  };
-  await writeDeltaFile(file, metadata, changes, {});
-  console.log(`${file}: rank ${rank} on ${changes.length} weights, ${(statSync(file).size / 1e6).toFixed(0)} MB`);
-}
-
 async function change(what: string, engine: Engine, stack: readonly { readonly delta: Delta; readonly scale: number }[]): Promise<void> {
   const totals: number[] = [];
   const merges: number[] = [];
@@ -119,6 +88,19 @@ async function change(what: string, engine: Engine, stack: readonly { readonly d
   report(`${what}: setStack, median of 5`, median(totals));
   report(`${what}: of it upload and merge`, median(merges));
   report(`${what}: of it refit`, median(refits));
+}
+
+/** From a file in the page cache to an engine that is ready. */
+async function switchFromFile(what: string | undefined, file: string): Promise<Delta> {
+  const started = performance.now();
+  const delta = (await openStoredDelta(file, describeBase(opened)))!;
+  const read = performance.now() - started;
+  await engine.setStack([{ delta, scale: 1 }]);
+  if (what !== undefined) {
+    report(`${what}: read from the page cache`, read);
+    report(`${what}: from the file to ready`, performance.now() - started);
+  }
+  return delta;
 }
 
 function memory(what: string, engine: Engine): void {
@@ -145,28 +127,20 @@ if (isCold && !values["skip-tax"]) {
 }
 const inputs = inputsOf(opened);
 
-const started = performance.now();
+const startedLoading = performance.now();
 const engine = await loadBundle(tensorRtBackend, opened, { basePlacement: "gpu" });
-report("load from the page cache, first refit included", performance.now() - started);
+report("load from the page cache, first refit included", performance.now() - startedLoading);
 await engine.run("unet", inputs);
-report("load to the first step's end", performance.now() - started);
+report("load to the first step's end", performance.now() - startedLoading);
 memory("base on the GPU", engine);
 await steps("refittable", engine, inputs);
 
 const files = Array.from({ length: 4 }, (_, index) => join(work, `${values.architecture}-${rank}-${index}.trt_lora`));
-for (const [index, file] of files.entries()) await makeDelta(opened, file, index);
 const deltas: Delta[] = [];
 for (const [index, file] of files.entries()) {
+  console.log(await writeMadeDelta(opened, file, { kind: "LoRA", rank, seed: index }));
   await loadDelta(opened, file); // Into the page cache.
-  const begin = performance.now();
-  const delta = (await openStoredDelta(file, describeBase(opened)))!;
-  const read = performance.now() - begin;
-  await engine.setStack([{ delta, scale: 1 }]);
-  if (index === 0) {
-    report("one LoRA: read from the page cache", read);
-    report("one LoRA: from the file to ready", performance.now() - begin);
-  }
-  deltas.push(delta);
+  deltas.push(await switchFromFile(index === 0 ? "one LoRA" : undefined, file));
 }
 await change("one LoRA", engine, [{ delta: deltas[0]!, scale: 1 }]);
 await change(
@@ -178,6 +152,15 @@ await engine.setStack([{ delta: deltas[0]!, scale: 1 }]);
 await timed("strength change only", () => engine.setStack([{ delta: deltas[0]!, scale: 0.5 }]));
 await timed("strength change only, again", () => engine.setStack([{ delta: deltas[0]!, scale: 0.25 }]));
 await timed("back to the base", () => engine.setStack([]));
+for (const kind of ["LoHa", "LoKr", "DoRA", "OFT"]) {
+  const file = join(work, `${values.architecture}-${rank}-${kind}.trt_lora`);
+  console.log(await writeMadeDelta(opened, file, { kind, rank, seed: 9 }));
+  // The second time: the first one finds memory and the kernels' code.
+  await switchFromFile(undefined, file);
+  await engine.setStack([]);
+  await change(`one ${kind}`, engine, [{ delta: await switchFromFile(`one ${kind}`, file), scale: 1 }]);
+}
+await engine.setStack([]);
 await engine.unload();
 
 const host = await timed("load, base in host memory", () => loadBundle(tensorRtBackend, opened, { basePlacement: "host" }));

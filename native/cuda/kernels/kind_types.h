@@ -145,6 +145,6 @@ struct GpuRotation {
 enum { kKindRows = 128, kKindColumns = 64, kKindThreads = 256 };
 
 /** The largest matrix that is inverted on the GPU: a row and a column of it are kept in shared memory. */
-enum { kLargestCayley = 2048 };
+enum { kLargestCayley = 5120 };
 
 }  // namespace redux

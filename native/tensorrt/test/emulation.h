@@ -4,11 +4,20 @@
  * CUDA's language as ordinary C++, for a source that includes a .cu file after this, so that its indexing and rounding are tested where
  * there is no GPU. To be included once in a source, before the kernels.
  */
-#include <atomic>
+#include <condition_variable>
+#include <cstdlib>
 #include <cstring>
 #include <functional>
+#include <mutex>
 #include <thread>
 #include <vector>
+
+/* Real threads where the thread sanitizer looks for barriers that are missing; elsewhere coroutines, which are much faster. */
+#if defined(__SANITIZE_THREAD__) || !defined(__linux__)
+#define REDUX_EMULATED_BY_THREADS
+#else
+#include <ucontext.h>
+#endif
 
 #include "../../kernels/half.h"
 
@@ -27,26 +36,111 @@ struct alignas(8) ushort4 {
   unsigned short x, y, z, w;
 };
 
-/** Lets all threads of a block wait for one another. They yield rather than sleep: there are more of them than cores, and all are needed. */
+/** For kernels whose threads do not wait for one another: all of them, one by one. */
+[[maybe_unused]] void RunThreads(unsigned blocks, unsigned threads, const std::function<void()>& kernel) {
+  for (blockIdx.x = 0; blockIdx.x < blocks; ++blockIdx.x) {
+    for (threadIdx.x = 0; threadIdx.x < threads; ++threadIdx.x) kernel();
+  }
+}
+
+#ifdef REDUX_EMULATED_BY_THREADS
+
+/** Lets all threads of a block wait for one another. */
 class Barrier {
  public:
   void Wait(int threads) {
-    const int turn = turn_.load();
+    std::unique_lock<std::mutex> lock(mutex_);
+    const int turn = turn_;
     if (++waiting_ == threads) {
       waiting_ = 0;
       ++turn_;
+      condition_.notify_all();
     } else {
-      while (turn_.load() == turn) std::this_thread::yield();
+      condition_.wait(lock, [&] { return turn != turn_; });
     }
   }
 
  private:
-  std::atomic<int> waiting_{0};
-  std::atomic<int> turn_{0};
+  std::mutex mutex_;
+  std::condition_variable condition_;
+  int waiting_ = 0;
+  int turn_ = 0;
 };
 Barrier barrier;
 /** Of the block that runs; blocks run one after another. */
 int block_threads = 0;
+
+void WaitForBlock() {
+  barrier.Wait(block_threads);
+}
+
+/** Runs a launch: its threads live as long as it, and take one block after the other together. */
+[[maybe_unused]] void RunBlocks(unsigned blocks, unsigned threads, const std::function<void()>& kernel) {
+  block_threads = static_cast<int>(threads);
+  std::vector<std::thread> all;
+  for (unsigned i = 0; i < threads; ++i) {
+    all.emplace_back([&, i] {
+      threadIdx.x = i;
+      for (unsigned block = 0; block < blocks; ++block) {
+        blockIdx.x = block;
+        kernel();
+        WaitForBlock();
+      }
+    });
+  }
+  for (std::thread& thread : all) thread.join();
+}
+
+#else
+
+/** One of a block's threads, as a coroutine: it runs until it has to wait for the others, or ends. */
+struct Fiber {
+  ucontext_t context;
+  std::vector<char> stack = std::vector<char>(std::size_t{1} << 16);
+  bool done = false;
+};
+std::vector<Fiber> fibers;
+Fiber* running = nullptr;
+ucontext_t scheduler;
+const std::function<void()>* running_kernel = nullptr;
+
+void WaitForBlock() {
+  swapcontext(&running->context, &scheduler);
+}
+
+void RunFiber() {
+  (*running_kernel)();
+  running->done = true;
+}
+
+/** Runs a launch in one thread. Threads of a block that do not all wait equally often would hang a GPU: that ends the program. */
+[[maybe_unused]] void RunBlocks(unsigned blocks, unsigned threads, const std::function<void()>& kernel) {
+  if (fibers.size() < threads) fibers.resize(threads);
+  running_kernel = &kernel;
+  for (unsigned block = 0; block < blocks; ++block) {
+    blockIdx.x = block;
+    for (unsigned i = 0; i < threads; ++i) {
+      Fiber& fiber = fibers[i];
+      fiber.done = false;
+      getcontext(&fiber.context);
+      fiber.context.uc_stack.ss_sp = fiber.stack.data();
+      fiber.context.uc_stack.ss_size = fiber.stack.size();
+      fiber.context.uc_link = &scheduler;
+      makecontext(&fiber.context, RunFiber, 0);
+    }
+    for (unsigned done = 0; done == 0;) {
+      for (unsigned i = 0; i < threads; ++i) {
+        threadIdx.x = i;
+        running = &fibers[i];
+        swapcontext(&scheduler, &running->context);
+        done += running->done ? 1 : 0;
+      }
+      if (done != 0 && done != threads) std::abort();
+    }
+  }
+}
+
+#endif
 
 float FloatOfHalf(unsigned short bits) {
   redux::Float16 half;
@@ -71,30 +165,6 @@ unsigned BitsOfFloat(float value) {
   return bits;
 }
 
-/** For kernels whose threads do not wait for one another: all of them, one by one. */
-[[maybe_unused]] void RunThreads(unsigned blocks, unsigned threads, const std::function<void()>& kernel) {
-  for (blockIdx.x = 0; blockIdx.x < blocks; ++blockIdx.x) {
-    for (threadIdx.x = 0; threadIdx.x < threads; ++threadIdx.x) kernel();
-  }
-}
-
-/** Runs a launch: its threads live as long as it, and take one block after the other together. */
-[[maybe_unused]] void RunBlocks(unsigned blocks, unsigned threads, const std::function<void()>& kernel) {
-  block_threads = static_cast<int>(threads);
-  std::vector<std::thread> all;
-  for (unsigned i = 0; i < threads; ++i) {
-    all.emplace_back([&, i] {
-      threadIdx.x = i;
-      for (unsigned block = 0; block < blocks; ++block) {
-        blockIdx.x = block;
-        kernel();
-        barrier.Wait(block_threads);
-      }
-    });
-  }
-  for (std::thread& thread : all) thread.join();
-}
-
 }  // namespace
 
 #define REDUX_EMULATED
@@ -105,4 +175,4 @@ unsigned BitsOfFloat(float value) {
 #define __launch_bounds__(...)
 #define __shared__ static
 #define __align__(bytes) __attribute__((aligned(bytes)))
-#define __syncthreads() barrier.Wait(block_threads)
+#define __syncthreads() WaitForBlock()

@@ -105,7 +105,7 @@ export interface RotationOperation {
 }
 
 /** The largest matrix that is inverted on the GPU (kernels/kind_types.h). */
-export const LARGEST_CAYLEY = 2048;
+export const LARGEST_CAYLEY = 5120;
 
 /** Builds the program of a weight [rows, columns]. */
 export class ProgramBuilder {

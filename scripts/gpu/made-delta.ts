@@ -1,0 +1,60 @@
+import { statSync } from "node:fs";
+import { writeDeltaFile, type ChangeSource, type ChangeTensor } from "../../src/formats/delta-writer.ts";
+import { fromFloat32 } from "../../src/formats/numbers.ts";
+import { elementCount } from "../../src/formats/tensor.ts";
+import type { OpenedBundle } from "../../src/jobs/engine-cache.ts";
+import { matrixSize } from "../../src/lora/merge.ts";
+import { madeShapes, NUMBERS } from "../../test/fixtures/lora/made-kinds.ts";
+
+/** Writes a delta of a kind on every weight but norms and biases, its factors small random numbers in fp16; says how large it is. */
+export async function writeMadeDelta(
+  { bundle, architecture }: OpenedBundle,
+  file: string,
+  { kind, rank, seed }: { readonly kind: string; readonly rank: number; readonly seed: number },
+): Promise<string> {
+  const pool = randomHalves(seed);
+  const changes = bundle.components[0]!.refittable.flatMap(({ name, shape }): ChangeSource[] => {
+    const shapes = madeShapes(kind, shape, rank);
+    if (!shapes) return [];
+    if (kind === "LoRA") {
+      const { rows, columns } = matrixSize(shape);
+      return [{ name, kind: "lowRank", up: tensor(pool, [rows, rank]), down: tensor(pool, [rank, columns]) }];
+    }
+    const factors = Array.from(
+      shapes,
+      ([factor, sizes]) => [factor, factor in NUMBERS ? number(NUMBERS[factor]!) : tensor(pool, sizes)] as const,
+    );
+    return [{ name, kind: "factors", factors: new Map(factors) }];
+  });
+  const { fingerprint: baseFingerprint } = bundle.checkpoint;
+  await writeDeltaFile(file, { baseEngine: bundle.name, baseFingerprint, architecture, loraFile: file, loraStrength: 1 }, changes, {});
+  return `${file}: ${kind}, rank ${rank} on ${changes.length} weights, ${(statSync(file).size / 1e6).toFixed(0)} MB`;
+}
+
+/** Numbers of about ±0.01. */
+function randomHalves(seed: number): Uint8Array {
+  return Uint8Array.from({ length: 1 << 20 }, (_, index) => {
+    const random = (Math.imul(index + seed, 2654435761) >>> 8) & 0xff;
+    return index % 2 === 0 ? random : 0x20 | (random & 0x83);
+  });
+}
+
+function tensor(pool: Uint8Array, shape: readonly number[]): ChangeTensor {
+  return {
+    dtype: "F16",
+    shape,
+    chunks: async function* () {
+      for (let left = 2 * elementCount(shape); left > 0; left -= pool.length) yield pool.subarray(0, Math.min(left, pool.length));
+    },
+  };
+}
+
+function number(value: number): ChangeTensor {
+  return {
+    dtype: "F32",
+    shape: [],
+    chunks: async function* () {
+      yield fromFloat32(Float32Array.of(value), "F32");
+    },
+  };
+}
