@@ -77,11 +77,13 @@ function addDelta(program: Command, runner: Runner): void {
   program
     .command("delta")
     .argument("<engine>", "an engine bundle")
-    .argument("<lora>", "a LoRA's .safetensors file")
-    .description("make a delta (.trt_lora) of a LoRA for an engine; lists what matched and what did not")
+    .argument("<lora>", "a LoRA's .safetensors file, or a .trt_lora of version 1")
+    .description("make a delta (.trt_lora) of a LoRA, or of one of version 1, for an engine; lists what matched and what did not")
     .option("-o, --output <file>", "the delta's file (default: NAME_LORA_s1.00.trt_lora beside the bundle)")
     .option("--strength <number>", "multiplied into the delta", parseNumber)
     .option("--dense", "store the changes themselves, not their factors")
+    .option("--rank <n>", "of version 1: keep factors of at most this rank instead of whole changes", parseInteger)
+    .option("--energy <fraction>", "of version 1: keep the factors that hold this part of the squared norm, such as 0.99", parseNumber)
     .option("--overwrite", "replace a file that exists")
     .action((engine: string, lora: string, options: Record<string, unknown>) =>
       runner.perform({ kind: "delta", options: { engine, lora, ...options }, file: lora }),

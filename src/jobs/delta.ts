@@ -4,19 +4,21 @@ import { stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { DeltaFile } from "../formats/delta-file.ts";
 import { UserError } from "../formats/errors.ts";
+import { isDeltaFile } from "../lora/load-adapter.ts";
 import { LoraFile } from "../lora/lora-file.ts";
 import { prepareDelta, writeDelta, type DeltaReport } from "../lora/make-delta.ts";
 import type { WeightArithmetic } from "../lora/merge.ts";
 import { backendOfBundle } from "./backends.ts";
 import { baseReader, describeBase } from "./base-description.ts";
 import type { JobContext } from "./context.ts";
+import { convertDelta } from "./convert-delta.ts";
 import { openBundle, type OpenedBundle } from "./engine-cache.ts";
 import type { DeltaOptions } from "./options.ts";
 import type { DeltaResult } from "./results.ts";
 import { stageProgress } from "./timing.ts";
 
 /**
- * Makes a delta file of a LoRA for an engine. One that was made before from the same LoRA, for the same base and with the same
+ * Makes a delta file of a LoRA, or of a delta of version 1, for an engine. One that was made before from the same LoRA, for the same base and with the same
  * options, is kept; only what it says is computed again.
  */
 export async function makeDeltaFile(options: DeltaOptions, context: JobContext, arithmetic: WeightArithmetic): Promise<DeltaResult> {
@@ -27,6 +29,8 @@ export async function makeDeltaFile(options: DeltaOptions, context: JobContext, 
   if (file === resolve(options.lora)) {
     throw new UserError("option.invalid", `${file} is the LoRA itself, which the delta would replace. Choose another output.`);
   }
+  if (await isDeltaFile(options.lora)) return convert(options, opened, file, context);
+  refuseTruncation(options);
   const lora = await LoraFile.open(options.lora);
   try {
     const read = stageProgress(context, "reading the LoRA");
@@ -56,9 +60,26 @@ export async function makeDeltaFile(options: DeltaOptions, context: JobContext, 
   }
 }
 
+/** A delta of version 1 becomes one of version 2 under a name that is free. */
+async function convert(options: DeltaOptions, opened: OpenedBundle, file: string, context: JobContext): Promise<DeltaResult> {
+  const loraHash = await hashFile(options.lora, context.signal);
+  if (!options.overwrite && (await stat(file).catch(() => undefined))) {
+    throw new UserError("file.exists", `${file} exists already. Choose another name, or allow it to be overwritten.`);
+  }
+  return convertDelta(options, opened, { file, loraHash, warningsOf: reportWarnings }, context);
+}
+
+function refuseTruncation({ lora, rank, energy }: DeltaOptions): void {
+  if (rank === undefined && energy === undefined) return;
+  throw new UserError(
+    "option.invalid",
+    `${lora} is a LoRA, whose factors a delta keeps: --rank and --energy are for deltas of version 1. Resize the LoRA first.`,
+  );
+}
+
 /** `NAME_LORA_s1.00.trt_lora` beside the bundle's folder. */
 function defaultDeltaFile({ folder, bundle }: OpenedBundle, { lora, strength, dense }: DeltaOptions): string {
-  const stem = basename(lora).replace(/\.safetensors$/i, "");
+  const stem = basename(lora).replace(/\.(?:safetensors|trt_lora)$/i, "");
   return join(dirname(folder), `${bundle.name}_${stem}_s${strength.toFixed(2)}${dense ? "_dense" : ""}.trt_lora`);
 }
 

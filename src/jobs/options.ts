@@ -54,6 +54,13 @@ export const exportOptionsSchema = z.strictObject({
   overwrite: z.boolean().default(false),
 });
 
+/** How much of a decomposition is kept; both: as few singular values as hold the energy, at most the rank. */
+export const truncationOptions = {
+  rank: z.int().positive().optional(),
+  energy: z.number().gt(0).max(1).optional(),
+};
+
+/** `lora`: a LoRA, or a delta of version 1, for which alone a rank and an energy are. */
 export const deltaOptionsSchema = z.strictObject({
   engine: z.string().min(1),
   backend: backendSchema.default("auto"),
@@ -61,6 +68,7 @@ export const deltaOptionsSchema = z.strictObject({
   output: z.string().min(1).optional(),
   strength: z.number().default(1),
   dense: z.boolean().default(false),
+  ...truncationOptions,
   overwrite: z.boolean().default(false),
 });
 

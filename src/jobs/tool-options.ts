@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { componentSchema, loraReferenceSchema } from "./options.ts";
+import { componentSchema, loraReferenceSchema, truncationOptions } from "./options.ts";
 
 /* What a person asks of the merging tools; see options.ts. */
 
@@ -11,24 +11,18 @@ export const bakeOptionsSchema = z.strictObject({
   overwrite: z.boolean().default(false),
 });
 
-/** How much of a decomposition is kept; both: as few as hold the energy, at most the rank. */
-const truncation = {
-  rank: z.int().positive().optional(),
-  energy: z.number().gt(0).max(1).optional(),
-};
-
 export const extractOptionsSchema = z.strictObject({
   base: z.string().min(1),
   tuned: z.string().min(1),
   output: z.string().min(1),
-  ...truncation,
+  ...truncationOptions,
   components: z.array(componentSchema).nonempty().optional(),
   dtype: z.enum(["fp16", "bf16", "fp32"]).default("fp16"),
   overwrite: z.boolean().default(false),
 });
 
 export const resizeOptionsSchema = z
-  .strictObject({ lora: z.string().min(1), output: z.string().min(1), ...truncation, overwrite: z.boolean().default(false) })
+  .strictObject({ lora: z.string().min(1), output: z.string().min(1), ...truncationOptions, overwrite: z.boolean().default(false) })
   .refine(({ rank, energy }) => rank !== undefined || energy !== undefined, {
     path: ["rank"],
     message: "a whole number, or --energy given",
@@ -37,7 +31,7 @@ export const resizeOptionsSchema = z
 export const mergeLorasOptionsSchema = z.strictObject({
   lora: z.array(loraReferenceSchema).nonempty(),
   output: z.string().min(1),
-  ...truncation,
+  ...truncationOptions,
   overwrite: z.boolean().default(false),
 });
 
