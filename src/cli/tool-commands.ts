@@ -27,7 +27,7 @@ function addBake(program: Command, runner: Runner): void {
 function addExtract(program: Command, runner: Runner): void {
   program
     .command("extract")
-    .argument("<base>", "the checkpoint before training: a .safetensors file or a diffusers folder")
+    .argument("<original>", "the checkpoint before training: a .safetensors file or a diffusers folder")
     .argument("<tuned>", "the checkpoint after it")
     .description("make a LoRA of what two checkpoints differ by; reports the error of each layer")
     .option("-o, --output <file.safetensors>", "the new LoRA")
@@ -36,8 +36,8 @@ function addExtract(program: Command, runner: Runner): void {
     .option("--components <list>", "unet,text_encoder,text_encoder_2 (default: all)", parseList)
     .addOption(new Option("--dtype <type>", "what the factors are stored in (default: fp16)").choices(["fp16", "bf16", "fp32"]))
     .option("--overwrite", "replace a file that exists")
-    .action((base: string, tuned: string, options: Record<string, unknown>) =>
-      runner.perform({ kind: "extract", options: { base, tuned, ...options }, file: tuned }),
+    .action((original: string, tuned: string, options: Record<string, unknown>) =>
+      runner.perform({ kind: "extract", options: { original, tuned, ...options }, file: tuned }),
     );
 }
 

@@ -12,16 +12,24 @@ import type { FileNode } from "./views/nodes.ts";
 /** Where a command was started from: nothing (palette), a file of the explorer, or a row of a view. */
 export type Selection = Uri | FileNode | undefined;
 
-type LoraReference = NonNullable<Jobs["generate"]["options"]["lora"]>[number];
+export type LoraReference = NonNullable<Jobs["generate"]["options"]["lora"]>[number];
 type WithUris<T, K extends keyof T> = Omit<T, K> & { readonly [P in K]: Exclude<T[P], string> | string | Uri };
+
+/** A LoRA with its scales, as programs give it. */
+export type LoraArgument = string | Uri | WithUris<LoraReference, "file">;
 
 /** The options of the jobs, with `vscode.Uri`s allowed where a path is; given by programs, with no dialog. */
 export type ExportArguments = WithUris<Jobs["export"]["options"], "checkpoint" | "output">;
 export type DeltaArguments = WithUris<Jobs["delta"]["options"], "engine" | "lora" | "output">;
 export type GenerateArguments = Omit<WithUris<Jobs["generate"]["options"], "engine" | "output">, "lora"> & {
   /** "stack": those that are switched on in the engine's stack. */
-  readonly lora?: "stack" | readonly (string | Uri | WithUris<LoraReference, "file">)[];
+  readonly lora?: "stack" | readonly LoraArgument[];
 };
+type WithLoras<T> = Omit<T, "lora"> & { readonly lora: readonly LoraArgument[] };
+export type BakeArguments = WithLoras<WithUris<Jobs["bake"]["options"], "checkpoint" | "output">>;
+export type ExtractArguments = WithUris<Jobs["extract"]["options"], "original" | "tuned" | "output">;
+export type ResizeArguments = WithUris<Jobs["resize"]["options"], "lora" | "output">;
+export type MergeLorasArguments = WithLoras<WithUris<Jobs["mergeLoras"]["options"], "output">>;
 export type InstallRuntimeArguments = Jobs["installRuntime"]["options"];
 export type InspectArguments = WithUris<Jobs["inspect"]["options"], "file" | "base">;
 
@@ -49,6 +57,13 @@ export interface Commands {
   "tensorrt.generateImage": (argument?: Selection | GenerateArguments) => Promise<Jobs["generate"]["result"] | undefined>;
   "tensorrt.openGenerationPanel": (argument?: Selection) => Promise<void>;
   "tensorrt.runBatch": (argument?: Selection) => Promise<void>;
+  "tensorrt.bake": (argument?: Selection | BakeArguments, selected?: Selected) => Promise<Jobs["bake"]["result"] | undefined>;
+  "tensorrt.extractLora": (argument?: Selection | ExtractArguments) => Promise<Jobs["extract"]["result"] | undefined>;
+  "tensorrt.resizeLora": (argument?: Selection | ResizeArguments) => Promise<Jobs["resize"]["result"] | undefined>;
+  "tensorrt.mergeLoras": (
+    argument?: Selection | MergeLorasArguments,
+    selected?: Selected,
+  ) => Promise<Jobs["mergeLoras"]["result"] | undefined>;
   "tensorrt.inspect": (argument?: Selection | InspectArguments) => Promise<Jobs["inspect"]["result"] | undefined>;
   "tensorrt.installRuntime": (argument?: Selection | InstallRuntimeArguments) => Promise<Jobs["installRuntime"]["result"] | undefined>;
   "tensorrt.doctor": () => Promise<Jobs["doctor"]["result"] | undefined>;

@@ -10,6 +10,7 @@ import { doctor, inspect } from "./commands/reports.ts";
 import { runBatch } from "./commands/runBatch.ts";
 import type { Services } from "./commands/services.ts";
 import { addToStack, chooseEngine, clearStack, moveInStack, removeFromStack, setScale, toggleInStack } from "./commands/stack.ts";
+import { bake, extractLora, mergeLoras, resizeLora } from "./commands/tools.ts";
 import { registerCommands, TASK_TYPE } from "./contributions.ts";
 import { DoctorPanel } from "./doctor/panel.ts";
 import { EngineProblems } from "./engineProblems.ts";
@@ -89,6 +90,10 @@ export function activate(context: vscode.ExtensionContext): void {
       "tensorrt.generateImage": generateImage(services),
       "tensorrt.openGenerationPanel": panel.show(),
       "tensorrt.runBatch": runBatch(services, tasks),
+      "tensorrt.bake": bake(services),
+      "tensorrt.extractLora": extractLora(services),
+      "tensorrt.resizeLora": resizeLora(services),
+      "tensorrt.mergeLoras": mergeLoras(services),
       "tensorrt.inspect": inspect(services),
       "tensorrt.doctor": doctor(services),
       "tensorrt.installRuntime": installRuntime(services),

@@ -29,9 +29,9 @@ const DEFAULT_RANK = 32;
 /** Makes a LoRA of two checkpoints: what the second has learned over the first. */
 export async function extract(options: ExtractOptions, context: JobContext): Promise<ExtractResult> {
   const file = resolve(options.output);
-  await checkSafetensorsOutput(file, options.overwrite, [options.base, options.tuned]);
+  await checkSafetensorsOutput(file, options.overwrite, [options.original, options.tuned]);
   context.progress({ stage: "reading the checkpoints", fraction: 0 });
-  const [base, tuned] = [await openCheckpoint(options.base), await openCheckpoint(options.tuned)];
+  const [base, tuned] = [await openCheckpoint(options.original), await openCheckpoint(options.tuned)];
   const pairs = pairModules(base, tuned, options.components);
   const { rank, energy } = options;
   const found = await extractLora(pairs, new MatrixProducts(), {
@@ -52,11 +52,11 @@ export async function extract(options: ExtractOptions, context: JobContext): Pro
   return { file, bytes: (await stat(file)).size, layers, error, differences, warnings };
 }
 
-function nothingFound({ base, tuned, components }: ExtractOptions, { skipped }: ExtractedLora): UserError {
+function nothingFound({ original, tuned, components }: ExtractOptions, { skipped }: ExtractedLora): UserError {
   const [first] = skipped;
   const what = components ? ` in ${components.join(", ")}` : "";
   const reason = first ? `differ in nothing that a LoRA can hold ("${first.name}": ${first.reason})` : `hold the same weights${what}`;
-  return new UserError("lora.noChange", `${base} and ${tuned} ${reason}. Give the checkpoint before training and that after it.`);
+  return new UserError("lora.noChange", `${original} and ${tuned} ${reason}. Give the checkpoint before training and that after it.`);
 }
 
 /** One sentence a reason; the names are counted, not listed. */
@@ -77,6 +77,6 @@ function describeLora(architecture: Architecture, { layers }: ExtractedLora): Re
   };
 }
 
-function describeSources({ base, tuned }: ExtractOptions): string {
-  return JSON.stringify({ base: basename(base), tuned: basename(tuned) });
+function describeSources({ original, tuned }: ExtractOptions): string {
+  return JSON.stringify({ original: basename(original), tuned: basename(tuned) });
 }

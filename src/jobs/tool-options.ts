@@ -12,7 +12,7 @@ export const bakeOptionsSchema = z.strictObject({
 });
 
 export const extractOptionsSchema = z.strictObject({
-  base: z.string().min(1),
+  original: z.string().min(1),
   tuned: z.string().min(1),
   output: z.string().min(1),
   ...truncationOptions,

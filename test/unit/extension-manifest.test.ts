@@ -14,6 +14,7 @@ import {
   samplerSchema,
   scheduleSchema,
 } from "../../src/jobs/options.ts";
+import { bakeOptionsSchema, extractOptionsSchema, mergeLorasOptionsSchema, resizeOptionsSchema } from "../../src/jobs/tool-options.ts";
 
 interface Property {
   readonly enum?: readonly string[];
@@ -57,7 +58,17 @@ test("l10n/bundle.l10n.json holds every text of the extension, and no other", ()
 });
 
 test("tasks have the options of the jobs", () => {
-  const schemas = [exportOptionsSchema, deltaOptionsSchema, generateOptionsSchema, gridOptionsSchema, benchOptionsSchema];
+  const schemas = [
+    exportOptionsSchema,
+    deltaOptionsSchema,
+    generateOptionsSchema,
+    gridOptionsSchema,
+    benchOptionsSchema,
+    bakeOptionsSchema,
+    extractOptionsSchema,
+    resizeOptionsSchema,
+    mergeLorasOptionsSchema,
+  ];
   const options = new Set(schemas.flatMap((schema) => Object.keys(schema.shape)));
   // A terminal shows no previews; "jobs" is the command line's own.
   options.delete("previewEvery");
@@ -69,6 +80,7 @@ test.each([
   ["task precision", task["precision"], precisionSchema.options],
   ["task sampler", task["sampler"], samplerSchema.options],
   ["task schedule", task["schedule"], scheduleSchema.options],
+  ["task dtype", task["dtype"], extractOptionsSchema.shape.dtype.unwrap().options],
   ["task components", task["components"]?.items, componentSchema.options],
   ["setting backend", settings["tensorrt.backend"], backendSchema.options],
   ["setting sampler", settings["tensorrt.generate.sampler"], samplerSchema.options],
@@ -106,6 +118,18 @@ test.each([
   ],
   [{ command: "generate", jobs: "a.tensorrt.jsonl" }, ["generate", "--jobs=a.tensorrt.jsonl", "--"]],
   [{ command: "grid", engine: "e", prompt: "p", x: "cfg=4,7" }, ["grid", "--prompt=p", "--x=cfg=4,7", "--", "e"]],
+  [
+    { command: "bake", checkpoint: "c.safetensors", lora: [{ file: "a", scale: 0.5 }], output: "o.safetensors" },
+    ["bake", "--lora=a:0.5", "--output=o.safetensors", "--", "c.safetensors"],
+  ],
+  [
+    { command: "extract", original: "a", tuned: "b", output: "o", energy: 0.99, components: ["unet", "text_encoder"] },
+    ["extract", "--output=o", "--energy=0.99", "--components=unet,text_encoder", "--", "a", "b"],
+  ],
+  [
+    { command: "merge-loras", lora: ["a", { file: "b", scale: -1 }], output: "o", rank: 8 },
+    ["merge-loras", "--output=o", "--rank=8", "--", "a", "b:-1"],
+  ],
 ] as const)("a task's definition becomes the command line: %j", (definition, words) => {
   expect(toArguments({ type: "tensorrt", ...definition })).toEqual(words);
 });

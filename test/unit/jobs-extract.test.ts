@@ -54,7 +54,7 @@ beforeEach(() => {
   output = join(folder, `extracted-${count++}.safetensors`);
 });
 
-const extract = (options: object) => run("extract", { base: wide, tuned: baked, output, ...options }, engines);
+const extract = (options: object) => run("extract", { original: wide, tuned: baked, output, ...options }, engines);
 
 /** up·down · scale of every layer. */
 async function products(path: string): Promise<Map<string, Float64Array>> {
@@ -99,7 +99,7 @@ describe("an extracted LoRA", () => {
       ss_network_dim: "8",
       ss_network_alpha: "8",
       ss_base_model_version: "sdxl_base_v1-0",
-      extracted_from: '{"base":"wide.safetensors","tuned":"baked.safetensors"}',
+      extracted_from: '{"original":"wide.safetensors","tuned":"baked.safetensors"}',
     });
   });
 
@@ -253,7 +253,7 @@ describe("is refused, and nothing is left behind:", () => {
       onProgress: (progress) => void (progress.stage === stage && controller.abort()),
     });
     const before = filesUnder(folder);
-    const error = await failure(run("extract", { base: wide, tuned: baked, rank: 1, output }, engines, context));
+    const error = await failure(run("extract", { original: wide, tuned: baked, rank: 1, output }, engines, context));
     expect(error.code).toBe("cancelled");
     expect(filesUnder(folder)).toEqual(before);
   });

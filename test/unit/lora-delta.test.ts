@@ -147,7 +147,7 @@ describe("a delta file", () => {
     const values = weights.get(PROJ_IN)!.map((value, index) => value + (index % 3) / 4);
     await writeSafetensors(path, [{ name: PROJ_IN, ...changeTensor(values, [16, 16], "F32") }], {});
     const output = join(folder, "converted.trt_lora");
-    expect(await convertVersion1(path, output, base, readBase)).toEqual({ changed: [PROJ_IN], unmatched: [], suspicious: [] });
+    expect(await convertVersion1(path, output, base, readBase)).toMatchObject({ changed: [PROJ_IN], unmatched: [] });
     const [before, after] = [await readDelta(path, base, readBase), await readDelta(output, base, () => Promise.reject(new Error("no")))];
     expect(after.delta.changes).toEqual(before.delta.changes);
     await expect(convertVersion1(output, join(folder, "again.trt_lora"), base, readBase)).rejects.toMatchObject({ code: "delta.invalid" });

@@ -1,6 +1,6 @@
 import { isAbsolute, join } from "node:path";
 import * as vscode from "vscode";
-import type { Selection } from "../contributions.ts";
+import type { LoraArgument, LoraReference, Selection } from "../contributions.ts";
 
 /** A path from what a program or the explorer gave. */
 export function toPath(value: string | vscode.Uri): string {
@@ -35,4 +35,10 @@ export function fromWorkspace(path: string): string | undefined {
 /** `undefined` properties left out, as the jobs' strict schemas want it. */
 export function defined<T extends object>(options: T): T {
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T;
+}
+
+/** A LoRA with its scales, from a path alone or from what a program gave. */
+export function toReference(lora: LoraArgument): LoraReference {
+  if (typeof lora === "string" || lora instanceof vscode.Uri) return { file: toPath(lora) };
+  return defined({ ...lora, file: toPath(lora.file) });
 }

@@ -3,7 +3,7 @@ import type { Jobs } from "../../worker/protocol.ts";
 import { type Commands, type GenerateArguments, setting } from "../contributions.ts";
 import { outputFile } from "../outputFile.ts";
 import { requireTrust } from "../trust.ts";
-import { defined, isOptions, selectedPath, toPath } from "./arguments.ts";
+import { defined, isOptions, selectedPath, toPath, toReference } from "./arguments.ts";
 import { pickFiles } from "./pick.ts";
 import { askScale } from "./scale.ts";
 import type { Services } from "./services.ts";
@@ -13,11 +13,6 @@ type Options = Jobs["generate"]["options"];
 type LoraReference = NonNullable<Options["lora"]>[number];
 
 const LAST_PROMPT = "generate.prompt";
-
-function toReference(lora: Exclude<NonNullable<GenerateArguments["lora"]>, string>[number]): LoraReference {
-  if (typeof lora === "string" || lora instanceof vscode.Uri) return { file: toPath(lora) };
-  return defined({ ...lora, file: toPath(lora.file) });
-}
 
 /** What was asked for, over the defaults of the settings. */
 async function toOptions({ stacks }: Services, { engine, output, lora = [], ...rest }: GenerateArguments): Promise<Options> {

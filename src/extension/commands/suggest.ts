@@ -3,7 +3,7 @@ import type { ModelFile, ModelFiles } from "../files.ts";
 import { fits } from "../fit.ts";
 import { type FileGroup, pickFile } from "./pick.ts";
 
-const SAFETENSORS = { Safetensors: ["safetensors"] };
+export const SAFETENSORS = { Safetensors: ["safetensors"] };
 
 function newestFirst(files: readonly ModelFile[]): ModelFile[] {
   return files.toSorted((a, b) => b.modified - a.modified);
@@ -42,4 +42,9 @@ export async function askEngine(files: ModelFiles, title: string, loaded: readon
 export async function askLora(files: ModelFiles, title: string, enginePath: string): Promise<string | undefined> {
   await files.ready();
   return pickFile(title, vscode.l10n.t("The LoRA"), loraGroups(files, enginePath, false), SAFETENSORS);
+}
+
+export async function askLoraToChange(files: ModelFiles, title: string): Promise<string | undefined> {
+  await files.ready();
+  return pickFile(title, vscode.l10n.t("The LoRA"), [{ files: newestFirst(files.of("lora")) }], SAFETENSORS);
 }

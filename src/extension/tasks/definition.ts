@@ -3,7 +3,7 @@
  * serves them all and a new option needs no line here.
  */
 
-export const TASK_COMMANDS = ["export", "delta", "generate", "grid", "bench"] as const;
+export const TASK_COMMANDS = ["export", "delta", "generate", "grid", "bench", "bake", "extract", "resize", "merge-loras"] as const;
 export type TaskCommand = (typeof TASK_COMMANDS)[number];
 
 /** The options that stand without a name, in order. */
@@ -13,6 +13,10 @@ const POSITIONAL: Readonly<Record<TaskCommand, readonly string[]>> = {
   generate: ["engine"],
   grid: ["engine"],
   bench: ["engine"],
+  bake: ["checkpoint"],
+  extract: ["original", "tuned"],
+  resize: ["lora"],
+  "merge-loras": ["lora"],
 };
 /** What VS Code itself puts in a definition. */
 const NOT_OPTIONS = new Set(["type", "command"]);
@@ -67,6 +71,7 @@ export function toArguments(definition: TaskDefinition): string[] {
   const places = positional.flatMap((option) => {
     const value = definition[option];
     if (typeof value === "string" && value !== "") return [value];
+    if (definition.command === "merge-loras" && Array.isArray(value) && value.length > 0) return (value as Lora[]).map(loraText);
     // The lines of a file of jobs may name their engines themselves.
     if (definition.command === "generate" && definition["jobs"] !== undefined) return [];
     throw new Error(`The task "${definition.command}" needs "${option}", the path of a file or folder.`);

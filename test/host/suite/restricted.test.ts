@@ -23,6 +23,10 @@ const REFUSED: readonly [command: string, options: () => object][] = [
   ["tensorrt.exportEngine", () => ({ checkpoint: inWorkspace("models", "emoji-xl.safetensors"), output: inWorkspace("engine") })],
   ["tensorrt.exportDelta", () => ({ engine: inWorkspace("engine"), lora: inWorkspace("loras", "ink.safetensors") })],
   ["tensorrt.generateImage", () => ({ engine: inWorkspace("engine"), prompt: "ball" })],
+  ["tensorrt.bake", () => ({ checkpoint: inWorkspace("models", "emoji-xl.safetensors"), lora: ["x"], output: inWorkspace("engine") })],
+  ["tensorrt.extractLora", () => ({ original: "a", tuned: "b", output: inWorkspace("engine") })],
+  ["tensorrt.resizeLora", () => ({ lora: inWorkspace("loras", "ink.safetensors"), rank: 1, output: inWorkspace("engine") })],
+  ["tensorrt.mergeLoras", () => ({ lora: [inWorkspace("loras", "ink.safetensors")], output: inWorkspace("engine") })],
   ["tensorrt.loadEngine", () => ({ engine: inWorkspace("engine") })],
 ];
 
