@@ -80,7 +80,7 @@ try {
   stageOnnxRuntime(stage);
   stageNotices(stage);
   const localized = readdirSync(root).filter((file) => /^package\.nls.*\.json$/.test(file));
-  const folders = ["dist", "assets", "media", "l10n"].filter((folder) => existsSync(join(root, folder)));
+  const folders = ["dist", "assets", "language", "media", "l10n", "schemas"].filter((folder) => existsSync(join(root, folder)));
   const addOn = join("build", "Release", "tensorrt_redux.node");
   for (const path of [...localized, ...folders, addOn, "README.md", "CHANGELOG.md", "LICENSE", ".vscodeignore"]) stageFile(stage, path);
 

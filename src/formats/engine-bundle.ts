@@ -58,28 +58,36 @@ const componentSchema = z
   })
   .refine(({ engine, onnx }) => engine !== undefined || onnx !== undefined, "has neither an engine nor an ONNX file");
 
-const engineBundleSchema = z
+/** What `engine.json` holds. The descriptions are shown by editors, through schemas/engine.schema.json. */
+export const engineBundleSchema = z
   .strictObject({
-    formatVersion: z.literal(ENGINE_BUNDLE_VERSION),
-    name: z.string().min(1),
-    architecture: z.string().min(1),
-    /** The model's configuration; what is in it is src/models' to check. */
-    configuration: z.record(z.string(), z.unknown()),
-    precision: z.enum(["fp16", "bf16", "fp32", "fp8", "nvfp4"]),
-    backend: z.strictObject({ name: z.enum(["onnxruntime", "tensorrt", "tensorrt-rtx"]), version: z.string().min(1) }),
-    /** CUDA's, "9.0" for an H200; of engines that run on one kind of GPU alone. */
+    formatVersion: z.literal(ENGINE_BUNDLE_VERSION).describe("The version of this file's format."),
+    name: z.string().min(1).describe("The engine's name."),
+    architecture: z.string().min(1).describe("What the checkpoint is, such as sdxl."),
+    /** What is in it is src/models' to check. */
+    configuration: z.record(z.string(), z.unknown()).describe("The model's configuration, as it was read off the checkpoint."),
+    precision: z.enum(["fp16", "bf16", "fp32", "fp8", "nvfp4"]).describe("What the networks compute in."),
+    backend: z
+      .strictObject({ name: z.enum(["onnxruntime", "tensorrt", "tensorrt-rtx"]), version: z.string().min(1) })
+      .describe("What the engine was built with."),
     computeCapability: z
       .string()
       .regex(/^\d+\.\d+$/)
-      .optional(),
-    components: z.array(componentSchema).min(1),
-    /** The safetensors files (hard links of the checkpoint's, or converted) that the graphs' external data points into. */
-    weightFiles: z.array(z.strictObject({ file: fileName, bytes: byteCount })),
-    checkpoint: z.strictObject({ name: z.string().min(1), bytes: byteCount, fingerprint: z.string().regex(/^[0-9a-f]{64}$/) }),
-    /** What the export job was asked, its checkpoint relative to this folder: enough to ask the same again. What is in it is src/jobs' to check. */
-    exportOptions: z.record(z.string(), z.unknown()).optional(),
-    /** Of each component; absent where the backend has nothing to be compared with. */
-    selfTest: z.array(selfTestSchema).optional(),
+      .optional()
+      .describe('CUDA\'s, "9.0" for an H200; of engines that run on one kind of GPU alone.'),
+    components: z.array(componentSchema).min(1).describe("The networks of the engine."),
+    weightFiles: z
+      .array(z.strictObject({ file: fileName, bytes: byteCount }))
+      .describe("The safetensors files, hard links of the checkpoint's or converted, that the graphs' external data points into."),
+    checkpoint: z
+      .strictObject({ name: z.string().min(1), bytes: byteCount, fingerprint: z.string().regex(/^[0-9a-f]{64}$/) })
+      .describe("What the engine was exported from; the fingerprint is a SHA-256 over its header and the first and last 64 KiB."),
+    /** What is in it is src/jobs' to check. */
+    exportOptions: z
+      .record(z.string(), z.unknown())
+      .optional()
+      .describe("What the export was asked, its checkpoint relative to this folder: enough to ask the same again."),
+    selfTest: z.array(selfTestSchema).optional().describe("Of each component; absent where the backend has nothing to be compared with."),
   })
   .superRefine(({ components, weightFiles }, context) => {
     const bytesOf = new Map(weightFiles.map(({ file, bytes }) => [file, bytes]));

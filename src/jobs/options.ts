@@ -30,7 +30,11 @@ const rangeSchema = z
   .tuple([z.int().positive(), z.int().positive(), z.int().positive()])
   .refine(([min, opt, max]) => min <= opt && opt <= max, "min,opt,max in rising order");
 
-const capabilitySchema = z.string().refine((text) => /^\d{1,2}\.\d$/.test(text), "a compute capability, such as 8.9");
+const CAPABILITY = /^\d{1,2}\.\d$/;
+const capabilitySchema = z
+  .string()
+  .refine((text) => CAPABILITY.test(text), "a compute capability, such as 8.9")
+  .meta({ pattern: CAPABILITY.source });
 
 export const exportOptionsSchema = z.strictObject({
   checkpoint: z.string().min(1),

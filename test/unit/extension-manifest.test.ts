@@ -2,29 +2,15 @@ import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { toArguments } from "../../src/extension/tasks/definition.ts";
-import {
-  backendSchema,
-  benchOptionsSchema,
-  componentSchema,
-  deltaOptionsSchema,
-  exportOptionsSchema,
-  generateOptionsSchema,
-  gridOptionsSchema,
-  precisionSchema,
-  samplerSchema,
-  scheduleSchema,
-} from "../../src/jobs/options.ts";
-import { bakeOptionsSchema, extractOptionsSchema, mergeLorasOptionsSchema, resizeOptionsSchema } from "../../src/jobs/tool-options.ts";
+import { backendSchema, generateOptionsSchema, samplerSchema, scheduleSchema } from "../../src/jobs/options.ts";
 
 interface Property {
   readonly enum?: readonly string[];
-  readonly items?: Property;
   readonly default?: unknown;
 }
 
 interface Manifest {
   readonly contributes: {
-    readonly taskDefinitions: readonly [{ readonly properties: Readonly<Record<string, Property>> }];
     readonly configuration: { readonly properties: Readonly<Record<string, Property>> };
     readonly problemMatchers: readonly [{ readonly pattern: { readonly regexp: string } }];
   };
@@ -33,7 +19,6 @@ interface Manifest {
 const root = join(import.meta.dirname, "..", "..");
 const manifestText = readFileSync(join(root, "package.json"), "utf8");
 const { contributes } = JSON.parse(manifestText) as Manifest;
-const task = contributes.taskDefinitions[0].properties;
 const settings = contributes.configuration.properties;
 
 function readJson(file: string): Record<string, string> {
@@ -57,31 +42,7 @@ test("l10n/bundle.l10n.json holds every text of the extension, and no other", ()
   for (const [text, translation] of Object.entries(bundle)) expect(translation).toBe(text);
 });
 
-test("tasks have the options of the jobs", () => {
-  const schemas = [
-    exportOptionsSchema,
-    deltaOptionsSchema,
-    generateOptionsSchema,
-    gridOptionsSchema,
-    benchOptionsSchema,
-    bakeOptionsSchema,
-    extractOptionsSchema,
-    resizeOptionsSchema,
-    mergeLorasOptionsSchema,
-  ];
-  const options = new Set(schemas.flatMap((schema) => Object.keys(schema.shape)));
-  // A terminal shows no previews; "jobs" is the command line's own.
-  options.delete("previewEvery");
-  expect(Object.keys(task).toSorted()).toEqual([...options, "command", "jobs"].toSorted());
-});
-
 test.each([
-  ["task backend", task["backend"], backendSchema.options],
-  ["task precision", task["precision"], precisionSchema.options],
-  ["task sampler", task["sampler"], samplerSchema.options],
-  ["task schedule", task["schedule"], scheduleSchema.options],
-  ["task dtype", task["dtype"], extractOptionsSchema.shape.dtype.unwrap().options],
-  ["task components", task["components"]?.items, componentSchema.options],
   ["setting backend", settings["tensorrt.backend"], backendSchema.options],
   ["setting sampler", settings["tensorrt.generate.sampler"], samplerSchema.options],
   ["setting schedule", settings["tensorrt.generate.schedule"], scheduleSchema.options],
