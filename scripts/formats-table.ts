@@ -19,7 +19,8 @@ const root = join(import.meta.dirname, "..");
 const folder = mkdtempSync(join(tmpdir(), "formats-table-"));
 const output = join(folder, "results.json");
 const vitest = join(root, "node_modules/vitest/vitest.mjs");
-spawnSync(process.execPath, [vitest, "run", "test/unit/lora-kinds.test.ts", "--reporter=json", `--outputFile=${output}`], {
+const tests = ["test/unit/lora-kinds.test.ts", "test/unit/lora-refusals.test.ts"];
+spawnSync(process.execPath, [vitest, "run", ...tests, "--reporter=json", `--outputFile=${output}`], {
   cwd: root,
   stdio: "inherit",
 });
@@ -38,4 +39,4 @@ await file.close();
 const readme = join(root, "README.md");
 const table = formatsTable(cases, (name) => ran.has(name) && !failed.has(name));
 writeFileSync(readme, withTable(readFileSync(readme, "utf8"), table));
-console.log(`${cases.size} cases, ${failed.size} with a failed test`);
+console.log(`${ran.size} cases and refusals, ${failed.size} with a failed test`);

@@ -74,7 +74,7 @@ class Reader {
   std::vector<Value> Values(std::size_t count) {
     const std::vector<char> from = Bytes(count * sizeof(Value));
     std::vector<Value> values(count);
-    std::memcpy(values.data(), from.data(), from.size());
+    if (!from.empty()) std::memcpy(values.data(), from.data(), from.size());
     return values;
   }
 
