@@ -33,6 +33,14 @@ export type MergeLorasArguments = WithLoras<WithUris<Jobs["mergeLoras"]["options
 export type InstallRuntimeArguments = Jobs["installRuntime"]["options"];
 export type InspectArguments = WithUris<Jobs["inspect"]["options"], "file" | "base">;
 
+/** What is compared; `b` absent: what `a` changes. With `show` a person sees it in a tab, else it is computed and returned. */
+export interface CompareArguments {
+  readonly a: readonly LoraArgument[];
+  readonly b?: readonly LoraArgument[];
+  readonly base?: string | Uri;
+  readonly show?: boolean;
+}
+
 /** Whose stack: that of the engine which the stack view shows unless told. */
 export interface StackArguments {
   readonly engine?: string | Uri;
@@ -65,6 +73,10 @@ export interface Commands {
     selected?: Selected,
   ) => Promise<Jobs["mergeLoras"]["result"] | undefined>;
   "tensorrt.inspect": (argument?: Selection | InspectArguments) => Promise<Jobs["inspect"]["result"] | undefined>;
+  "tensorrt.compareDeltas": (
+    argument?: Selection | CompareArguments,
+    selected?: Selected,
+  ) => Promise<Jobs["compare"]["result"] | undefined>;
   "tensorrt.installRuntime": (argument?: Selection | InstallRuntimeArguments) => Promise<Jobs["installRuntime"]["result"] | undefined>;
   "tensorrt.doctor": () => Promise<Jobs["doctor"]["result"] | undefined>;
   "tensorrt.loadEngine": (argument?: Selection | { readonly engine: string | Uri }) => Promise<LoadedEngine | undefined>;
@@ -137,7 +149,7 @@ export function settingChoices(context: ExtensionContext, name: "generate.sample
 export const VIEWS = { engines: "tensorrt.engines", deltas: "tensorrt.deltas", stack: "tensorrt.stack" } as const;
 
 /** Of custom editors and webview panels. */
-export const VIEW_TYPES = { inspector: "tensorrt.deltaEditor" } as const;
+export const VIEW_TYPES = { inspector: "tensorrt.deltaEditor", comparison: "tensorrt.comparison" } as const;
 
 /** `viewItem` of each kind of row, as `when` clauses name it. */
 export type ViewItem = "engine" | "engine.loaded" | "engine.unusable" | "component" | "delta" | "lora" | "folder" | "stackEntry";

@@ -1,6 +1,7 @@
 import * as vscode from "vscode";
 import { loadEngine, unloadEngine } from "./commands/engines.ts";
 import { selectedPaths } from "./commands/arguments.ts";
+import { compareDeltas } from "./commands/compareDeltas.ts";
 import { exportDelta, makeDelta } from "./commands/exportDelta.ts";
 import { exportEngine } from "./commands/exportEngine.ts";
 import { installRuntime } from "./commands/installRuntime.ts";
@@ -18,6 +19,7 @@ import { ModelFiles } from "./files.ts";
 import { SummaryStore } from "./files/summaries.ts";
 import { GenerationPanel } from "./generation/panel.ts";
 import { GenerationSession } from "./generation/session.ts";
+import { ComparisonPanels } from "./inspector/comparison.ts";
 import { InspectorEditor } from "./inspector/editor.ts";
 import { JobRunner } from "./jobs.ts";
 import { createLog } from "./log.ts";
@@ -63,6 +65,7 @@ export function activate(context: vscode.ExtensionContext): void {
   const tasks = new TaskProvider(context.asAbsolutePath("dist/cli.js"), environment, files);
   const session = new GenerationSession(services);
   const panel = new GenerationPanel(context, services, session);
+  const comparisons = new ComparisonPanels(services, context.extensionUri);
   const host = worker;
   context.subscriptions.push(
     log,
@@ -77,6 +80,7 @@ export function activate(context: vscode.ExtensionContext): void {
     session,
     panel.register(),
     new DeltasView(files).register(),
+    comparisons.register(),
     new InspectorEditor(services, { extensionUri: context.extensionUri, storageUri: context.globalStorageUri }).register(),
     vscode.tasks.registerTaskProvider(TASK_TYPE, tasks),
     stackView.register(),
@@ -95,6 +99,7 @@ export function activate(context: vscode.ExtensionContext): void {
       "tensorrt.resizeLora": resizeLora(services),
       "tensorrt.mergeLoras": mergeLoras(services),
       "tensorrt.inspect": inspect(services),
+      "tensorrt.compareDeltas": compareDeltas(services, comparisons),
       "tensorrt.doctor": doctor(services),
       "tensorrt.installRuntime": installRuntime(services),
       "tensorrt.loadEngine": loadEngine(services),

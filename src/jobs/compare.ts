@@ -134,6 +134,7 @@ function derived(numbers: Numbers, side: LayerComparison["in"], baseNorm: number
     ...(side === "both" && normA * normB > 0 && { cosine: limited(numbers.dot / (normA * normB)) }),
     difference,
     ...(baseNorm && {
+      baseNorm,
       ...(hasA && { relativeA: normA / baseNorm }),
       ...(hasB && { relativeB: normB / baseNorm }),
       relativeDifference: difference / baseNorm,

@@ -31,25 +31,31 @@ export class InspectionBases {
     return (await worker.request("inspection/findBase", { fingerprint: baseFingerprint, candidates })) ?? undefined;
   }
 
+  /** Lets a person choose an engine or checkpoint, those of an architecture first. */
+  async ask(architecture: InspectionHeader["architecture"]): Promise<string | undefined> {
+    const { files } = this.#services;
+    await files.ready("bundle");
+    const models = files.of("engine bundle", "checkpoint");
+    const fitting = models.filter(({ summary }) => architecture === undefined || summary.architecture === architecture);
+    const others = models.filter((model) => !fitting.includes(model));
+    const groups = [{ files: fitting }, { heading: vscode.l10n.t("Other models"), files: others }];
+    const filters = { [vscode.l10n.t("Models")]: ["safetensors"] };
+    return pickFile(vscode.l10n.t("Measure Against"), vscode.l10n.t("An engine or a checkpoint"), groups, filters);
+  }
+
   /** Asks a person; true where another base is to be used now. */
   async choose(file: string, architecture: InspectionHeader["architecture"]): Promise<boolean> {
-    const { files, memory } = this.#services;
-    const title = vscode.l10n.t("Measure Against");
-    const file1 = vscode.l10n.t("An engine or a checkpoint");
+    const { memory } = this.#services;
     const none = vscode.l10n.t("Nothing: the file alone");
     const choose = vscode.l10n.t("Choose the engine or checkpoint…");
+    const title = vscode.l10n.t("Measure Against");
     const action = this.chosen(file) ? await vscode.window.showQuickPick([choose, none], { title }) : choose;
     if (action === undefined) return false;
     if (action === none) {
       await memory.update(key(file), { path: null } satisfies ChosenBase);
       return true;
     }
-    await files.ready("bundle");
-    const models = files.of("engine bundle", "checkpoint");
-    const fitting = models.filter(({ summary }) => architecture === undefined || summary.architecture === architecture);
-    const others = models.filter((model) => !fitting.includes(model));
-    const groups = [{ files: fitting }, { heading: vscode.l10n.t("Other models"), files: others }];
-    const path = await pickFile(title, file1, groups, { [vscode.l10n.t("Models")]: ["safetensors"] });
+    const path = await this.ask(architecture);
     if (path === undefined) return false;
     await memory.update(key(file), { path } satisfies ChosenBase);
     return true;

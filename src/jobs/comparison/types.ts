@@ -15,6 +15,8 @@ export interface LayerComparison extends LayerPlace {
   readonly cosine?: number;
   /** ‖B − A‖. */
   readonly difference?: number;
+  /** ‖W‖ of the base. */
+  readonly baseNorm?: number;
   /** ‖A‖ / ‖W‖, ‖B‖ / ‖W‖ and ‖B − A‖ / ‖W‖ with the base's weight W. */
   readonly relativeA?: number;
   readonly relativeB?: number;

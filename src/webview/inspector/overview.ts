@@ -4,6 +4,7 @@ import type { ChosenCell } from "../shared/map-element.ts";
 import { networkMap, type Combine, type MapComponent } from "../shared/network.ts";
 import { formatCount, formatNumber, formatShare } from "../shared/numbers.ts";
 import { format } from "../shared/page.ts";
+import { radioGroup } from "../shared/radio-group.ts";
 import { shortName } from "./columns.ts";
 import type { InspectorTexts } from "./protocol.ts";
 import type { Measure } from "./state.ts";
@@ -34,20 +35,15 @@ export function overview(props: OverviewProps): TemplateResult {
         <h2>${texts.mapTitle}</h2>
         ${
           hasRelative
-            ? html`<div class="segmented" role="radiogroup" aria-label=${texts.mapTitle}>
-                ${(["relative", "absolute"] as const).map(
-                  (each) =>
-                    html`<button
-                      role="radio"
-                      aria-checked=${measure === each}
-                      tabindex=${measure === each ? 0 : -1}
-                      @click=${() => props.onMeasure(each)}
-                      @keydown=${otherOnArrow}
-                    >
-                      ${each === "relative" ? texts.measureRelative : texts.measureAbsolute}
-                    </button>`,
-                )}
-              </div>`
+            ? radioGroup(
+                texts.mapTitle,
+                [
+                  ["relative", texts.measureRelative],
+                  ["absolute", texts.measureAbsolute],
+                ],
+                measure,
+                props.onMeasure,
+              )
             : nothing
         }
         <span class="spacer"></span>
@@ -66,16 +62,6 @@ export function overview(props: OverviewProps): TemplateResult {
     </section>
     <aside class="overview-side">${facts(props)} ${strongest(props, number)} ${triggers(props)} ${notes(props)}</aside>
   </div>`;
-}
-
-/** Radio buttons change with the arrow keys. */
-function otherOnArrow(event: KeyboardEvent): void {
-  if (!event.key.startsWith("Arrow")) return;
-  const button = event.currentTarget as HTMLElement;
-  const other = (button.nextElementSibling ?? button.previousElementSibling) as HTMLElement | null;
-  other?.focus();
-  other?.click();
-  event.preventDefault();
 }
 
 /** What the map shows, with its unit. */

@@ -1,0 +1,99 @@
+import { basename } from "node:path";
+import * as vscode from "vscode";
+import type { Comparison, CompareProtocol } from "../../webview/compare/protocol.ts";
+import type { Jobs } from "../../worker/protocol.ts";
+import type { Services } from "../commands/services.ts";
+import { defined } from "../commands/arguments.ts";
+import { VIEW_TYPES } from "../contributions.ts";
+import { copyText, saveFile } from "../webviews/files.ts";
+import { webviewHtml, webviewOptions } from "../webviews/html.ts";
+import { type RequestHandlers, WebviewServer } from "../webviews/server.ts";
+import { InspectionBases } from "./base.ts";
+import { compareTexts } from "./compareTexts.ts";
+
+/** Tabs that compare LoRAs, deltas and stacks; they come back with the window. */
+export class ComparisonPanels implements vscode.WebviewPanelSerializer {
+  readonly #extensionUri: vscode.Uri;
+  readonly #services: Services;
+
+  constructor(services: Services, extensionUri: vscode.Uri) {
+    this.#services = services;
+    this.#extensionUri = extensionUri;
+  }
+
+  register(): vscode.Disposable {
+    return vscode.window.registerWebviewPanelSerializer(VIEW_TYPES.comparison, this);
+  }
+
+  show(comparison: Comparison): void {
+    const title = titleOf(comparison);
+    this.#adopt(vscode.window.createWebviewPanel(VIEW_TYPES.comparison, title, vscode.ViewColumn.Active), comparison);
+  }
+
+  /** @param state what the page kept (`CompareState`) */
+  deserializeWebviewPanel(panel: vscode.WebviewPanel, state: { readonly comparison: Comparison } | undefined): Promise<void> {
+    if (state) this.#adopt(panel, state.comparison);
+    else panel.dispose();
+    return Promise.resolve();
+  }
+
+  #adopt(panel: vscode.WebviewPanel, comparison: Comparison): void {
+    panel.webview.options = webviewOptions(this.#extensionUri);
+    const session = new ComparisonSession(comparison, this.#services);
+    const server = new WebviewServer<CompareProtocol>(panel.webview, session.handlers());
+    panel.onDidDispose(() => server.dispose());
+    panel.webview.html = webviewHtml(panel.webview, this.#extensionUri, {
+      name: "compare",
+      title: titleOf(comparison),
+      data: { texts: compareTexts(), start: comparison },
+    });
+  }
+}
+
+/** What one tab compares. */
+class ComparisonSession {
+  readonly #services: Services;
+  #comparison: Comparison;
+
+  constructor(comparison: Comparison, services: Services) {
+    this.#comparison = comparison;
+    this.#services = services;
+  }
+
+  handlers(): RequestHandlers<CompareProtocol> {
+    const { worker } = this.#services;
+    return {
+      compare: (_, { cancellation, progress, cancelOthers }) => {
+        cancelOthers();
+        return worker.runJob("compare", toOptions(this.#comparison), ({ fraction }) => progress(fraction ?? 0), cancellation);
+      },
+      chooseBase: async () => {
+        const base = await new InspectionBases(this.#services).ask(this.#architecture());
+        if (base === undefined) return null;
+        return (this.#comparison = { ...this.#comparison, base });
+      },
+      swap: () => {
+        const { a, b } = this.#comparison;
+        return Promise.resolve((this.#comparison = { ...this.#comparison, a: b, b: a }));
+      },
+      copy: copyText,
+      save: (file) => saveFile(vscode.Uri.file(this.#comparison.a[0]!.file), file),
+    };
+  }
+
+  #architecture() {
+    return this.#services.files.get(this.#comparison.a[0]!.file)?.summary.architecture;
+  }
+}
+
+type LoraReference = Jobs["compare"]["options"]["a"][number];
+
+function toOptions({ a, b, base }: Comparison): Jobs["compare"]["options"] {
+  const references = (files: Comparison["a"]) => files.map((file) => defined(file) as LoraReference);
+  return { a: references(a), b: references(b), ...(base !== undefined && { base }) };
+}
+
+function titleOf({ a, b }: Comparison): string {
+  const name = (files: Comparison["a"]) => files.map(({ file }) => basename(file)).join(" + ");
+  return b.length === 0 ? vscode.l10n.t("Changes of {0}", name(a)) : `${name(a)} ↔ ${name(b)}`;
+}

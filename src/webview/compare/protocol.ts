@@ -1,0 +1,87 @@
+import type { CompareResult } from "../../jobs/comparison/types.ts";
+import type { SavedFile } from "../inspector/protocol.ts";
+import type { FigureTexts, GridTexts, MapTexts } from "../shared/texts.ts";
+
+/** One LoRA or delta of a side, as the jobs take it. */
+export interface ComparedFile {
+  readonly file: string;
+  readonly scale?: number | undefined;
+  readonly textEncoderScale?: number | undefined;
+  readonly blockWeights?: string | undefined;
+}
+
+/** What is compared: two stacks; an empty `b` is no change at all. */
+export interface Comparison {
+  readonly a: readonly ComparedFile[];
+  readonly b: readonly ComparedFile[];
+  readonly base?: string | undefined;
+}
+
+/** What the comparison's page and the extension host say to each other. */
+export interface CompareProtocol {
+  readonly requests: {
+    readonly compare: {
+      readonly params: null;
+      readonly result: CompareResult;
+      /** 0 to 1. */
+      readonly progress: number;
+    };
+    /** Asks the person for the model that changes are measured against; what is compared from now on, null where nothing changes. */
+    readonly chooseBase: { readonly params: null; readonly result: Comparison | null };
+    /** The other way round. */
+    readonly swap: { readonly params: null; readonly result: Comparison };
+    readonly copy: { readonly params: { readonly text: string }; readonly result: null };
+    readonly save: { readonly params: SavedFile; readonly result: boolean };
+  };
+  /** There is none. */
+  readonly events: object;
+}
+
+export interface CompareTexts extends GridTexts, MapTexts, FigureTexts {
+  readonly title: string;
+  readonly stackTitle: string;
+  readonly comparing: string;
+  readonly failed: string;
+  readonly tryAgain: string;
+  readonly stop: string;
+  readonly stopped: string;
+  readonly overview: string;
+  readonly layers: string;
+  readonly noBase: string;
+  readonly base: string;
+  readonly chooseBase: string;
+  readonly swap: string;
+  readonly inBoth: string;
+  readonly onlyInA: string;
+  readonly onlyInB: string;
+  readonly normA: string;
+  readonly normB: string;
+  readonly difference: string;
+  readonly cosine: string;
+  readonly ratio: string;
+  readonly notes: string;
+  readonly mapTitle: string;
+  readonly measureDifference: string;
+  readonly measureCosine: string;
+  readonly measureOverlap: string;
+  readonly legendDifference: string;
+  readonly legendRelativeDifference: string;
+  readonly legendCosine: string;
+  readonly legendOverlap: string;
+  readonly columnName: string;
+  readonly columnIn: string;
+  readonly columnShape: string;
+  readonly columnRankA: string;
+  readonly columnRankB: string;
+  readonly columnRelativeA: string;
+  readonly columnRelativeB: string;
+  readonly columnRelativeDifference: string;
+  readonly columnOverlapOutputs: string;
+  readonly columnOverlapInputs: string;
+  readonly columnReason: string;
+  readonly aboutCosine: string;
+  readonly aboutDifference: string;
+  readonly aboutOverlap: string;
+  readonly aboutRelative: string;
+  readonly both: string;
+}
