@@ -31,12 +31,13 @@ std::size_t BytesOf(nvinfer1::DataType type) {
   }
 }
 
-Engine::Engine(const TensorRtLibrary& library, Cuda cuda, Logger& logger, const std::string& plan_file)
+Engine::Engine(const TensorRtLibrary& library, Cuda cuda, Logger& logger, const std::string& plan_file, const std::string& jit_cache_file)
     : cuda_(std::move(cuda)), runtime_(library.CreateRuntime(logger)) {
   const MappedFile plan(plan_file);
   plan_bytes_ = plan.bytes();
   engine_.reset(runtime_->deserializeCudaEngine(plan.data(), plan.bytes()));
   if (!engine_) ThrowTrouble(logger, "cannot load " + plan_file);
+  jit_cache_ = std::make_unique<JitCache>(*engine_, jit_cache_file);
   for (int32_t i = 0; i < engine_->getNbIOTensors(); ++i) {
     const char* name = engine_->getIOTensorName(i);
     TensorInfo info;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "../cuda/cuda_driver.h"
+#include "jit_cache.h"
 #include "tensorrt_library.h"
 
 namespace redux {
@@ -28,7 +29,8 @@ std::vector<std::int64_t> SizesOf(const nvinfer1::Dims& dims);
 /** A plan loaded onto the GPU. The library and the logger must outlive it. */
 class Engine {
  public:
-  Engine(const TensorRtLibrary& library, Cuda cuda, Logger& logger, const std::string& plan_file);
+  /** @param jit_cache_file where TensorRT-RTX keeps what it compiles for this engine; empty: nowhere */
+  Engine(const TensorRtLibrary& library, Cuda cuda, Logger& logger, const std::string& plan_file, const std::string& jit_cache_file = "");
 
   nvinfer1::ICudaEngine& get() const {
     return *engine_;
@@ -42,6 +44,10 @@ class Engine {
   std::size_t plan_bytes() const {
     return plan_bytes_;
   }
+  /** One that uses scratch memory of its owner's; null where TensorRT gives none. */
+  std::unique_ptr<nvinfer1::IExecutionContext> CreateContext() const {
+    return jit_cache_->CreateContext();
+  }
   /** JSON of all layers, as detailed as the plan was built. */
   std::string DescribeLayers() const;
 
@@ -49,6 +55,7 @@ class Engine {
   const Cuda cuda_;
   std::unique_ptr<nvinfer1::IRuntime> runtime_;
   std::unique_ptr<nvinfer1::ICudaEngine> engine_;
+  std::unique_ptr<JitCache> jit_cache_;
   std::vector<TensorInfo> tensors_;
   std::size_t plan_bytes_ = 0;
 };

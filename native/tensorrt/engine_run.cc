@@ -22,7 +22,7 @@ nvinfer1::Dims ToDims(const std::vector<std::int64_t>& shape) {
 }  // namespace
 
 EngineRun::EngineRun(const Engine& engine, Logger& logger, const DeviceBuffer& scratch) : engine_(engine), logger_(logger) {
-  context_.reset(engine.get().createExecutionContext(nvinfer1::ExecutionContextAllocationStrategy::kUSER_MANAGED));
+  context_ = engine.CreateContext();
   if (!context_) ThrowTrouble(logger, "gives no execution context");
   context_->setDeviceMemoryV2(scratch.bytes() > 0 ? scratch.pointer() : nullptr, static_cast<std::int64_t>(scratch.bytes()));
   for (const TensorInfo& info : engine.tensors()) bindings_[info.name].info = info;

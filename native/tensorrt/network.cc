@@ -94,7 +94,7 @@ void CheckSizes(const WeightInfo& weight, const WeightChange& change) {
 
 Network::Network(std::shared_ptr<const TensorRtLibrary> library, Cuda cuda, const Options& options, const std::atomic<bool>& cancelled)
     : library_(std::move(library)), cuda_((cuda->Enter(), std::move(cuda))), stream_(cuda_), uploader_(cuda_, stream_) {
-  engine_ = std::make_unique<Engine>(*library_, cuda_, logger_, options.plan);
+  engine_ = std::make_unique<Engine>(*library_, cuda_, logger_, options.plan, options.jit_cache);
   StopIfCancelled(cancelled);
   arithmetic_ = std::make_unique<GpuArithmetic>(cuda_);
   inference_ = std::make_unique<Inference>(cuda_, *engine_, logger_, stream_, *arithmetic_);

@@ -82,6 +82,8 @@ class Network {
  public:
   struct Options {
     std::string plan;
+    /** Where TensorRT-RTX keeps what it compiles for this plan; empty: nowhere. */
+    std::string jit_cache;
     std::vector<WeightInfo> weights;
     BasePlacement placement = BasePlacement::kGpu;
   };

@@ -117,6 +117,7 @@ BuildOptions ReadBuildOptions(const Napi::Object& object) {
 Network::Options ReadNetworkOptions(const Napi::Object& object) {
   Network::Options options;
   options.plan = ReadString(object, "plan");
+  options.jit_cache = ReadOptionalString(object, "jitCache");
   const std::string placement = ReadString(object, "basePlacement");
   options.placement = placement == "gpu" ? BasePlacement::kGpu : placement == "host" ? BasePlacement::kHost : BasePlacement::kFile;
   const Napi::Array weights = ReadArray(object, "weights");

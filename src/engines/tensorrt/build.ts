@@ -1,5 +1,4 @@
-import { mkdir, rm, stat } from "node:fs/promises";
-import { homedir } from "node:os";
+import { rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { BundleComponent, RefittableWeight } from "../../formats/engine-bundle.ts";
 import { componentFileNames } from "../../formats/engine-profile.ts";
@@ -18,6 +17,7 @@ import { hashWeights, nonFiniteWarnings } from "../weight-hashes.ts";
 import { checkBuildMemory } from "./build-memory.ts";
 import { fixStaticSizes, inputRanges } from "./input-shapes.ts";
 import { capabilityText, findGpu, RTX_CAPABILITIES } from "./gpu.ts";
+import { timingCacheFile } from "./kept-files.ts";
 import { requireTensorRt, type FoundLibrary, type TensorRtName } from "./library-search.ts";
 import { settle, type NativeGpu } from "./native.ts";
 
@@ -207,12 +207,4 @@ function describeWeight(name: string, graph: EmittedGraph, weights: WeightFiles)
   const { file, dtype, offset, length } = weights.places.get(name)!;
   if (!isDtype(dtype)) throw new Error(`"${name}" has the unknown dtype ${dtype}.`);
   return { name, shape: [...graph.weights.get(name)!.shape], dtype, file, offset, length };
-}
-
-/** One file for each kind of GPU and version of TensorRT: measurements of one mean nothing to another. */
-async function timingCacheFile(folder: string | undefined, { information }: Library, gpu: NativeGpu): Promise<string> {
-  const place = folder ?? join(homedir(), ".tensorrt-redux", "timing");
-  await mkdir(place, { recursive: true });
-  const name = [gpu.name, capabilityText(gpu.computeCapability), information.flavour, information.version].join("-");
-  return join(place, `${name.replace(/[^A-Za-z0-9.-]+/g, "-")}.timing`);
 }

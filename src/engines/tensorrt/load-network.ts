@@ -3,21 +3,25 @@ import { formatBytes } from "../../formats/atomic-file.ts";
 import { UserError } from "../../formats/errors.ts";
 import type { BundleComponent } from "../../formats/engine-bundle.ts";
 import type { LoadRequest } from "../backend.ts";
+import { jitCacheFile } from "./kept-files.ts";
 import type { FoundLibrary } from "./library-search.ts";
 import { settle, type BasePlacement, type NativeGpu, type NativeNetwork } from "./native.ts";
 import { nativeWeights } from "./stack-changes.ts";
 
 /** Loads one component's plan from a bundle's folder and does its first refit. */
 export async function loadNetwork(
-  { addon, folder: library }: NonNullable<FoundLibrary["library"]>,
+  library: NonNullable<FoundLibrary["library"]>,
   described: BundleComponent,
   { folder, basePlacement = "auto", signal }: Pick<LoadRequest, "folder" | "basePlacement" | "signal">,
 ): Promise<NativeNetwork> {
   const weights = nativeWeights(folder, described.refittable);
+  const { addon } = library;
   const gpu = addon.gpu();
   checkRoom(gpu, described);
   const placement = choosePlacement(gpu, described, basePlacement);
-  return settle(addon.load({ library, plan: join(folder, described.engine!), weights, basePlacement: placement }), signal);
+  const jitCache = await jitCacheFile(library, gpu, described);
+  const files = { library: library.folder, plan: join(folder, described.engine!), ...(jitCache !== undefined && { jitCache }) };
+  return settle(addon.load({ ...files, weights, basePlacement: placement }), signal);
 }
 
 /** The plan's weights alone have to fit; TensorRT would say so too, but not what to do. */

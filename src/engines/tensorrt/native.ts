@@ -64,6 +64,8 @@ export type BasePlacement = "gpu" | "host" | "file";
 export interface NativeLoadOptions {
   readonly library: string;
   readonly plan: string;
+  /** TensorRT-RTX: the file in which what it compiles for this plan is kept. */
+  readonly jitCache?: string;
   readonly weights: readonly NativeWeight[];
   readonly basePlacement: BasePlacement;
 }
