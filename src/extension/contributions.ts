@@ -94,6 +94,7 @@ export interface Commands {
   "tensorrt.chooseEngine": (argument?: Selection | StackArguments) => Promise<void>;
   "tensorrt.reveal": (argument?: Selection) => Promise<void>;
   "tensorrt.delete": (argument?: Selection) => Promise<void>;
+  "tensorrt.openSettings": (query?: string | Selection) => Promise<void>;
   "tensorrt.refresh": () => Promise<void>;
   "tensorrt.restartWorker": () => Promise<void>;
   "tensorrt.showLog": () => Promise<void>;

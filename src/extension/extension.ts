@@ -7,6 +7,7 @@ import { exportEngine } from "./commands/exportEngine.ts";
 import { installRuntime } from "./commands/installRuntime.ts";
 import { generateImage } from "./commands/generateImage.ts";
 import { deleteFile, rebuildEngine, reveal } from "./commands/manage.ts";
+import { openSettings } from "./commands/openSettings.ts";
 import { doctor, inspect } from "./commands/reports.ts";
 import { runBatch } from "./commands/runBatch.ts";
 import type { Services } from "./commands/services.ts";
@@ -114,6 +115,7 @@ export function activate(context: vscode.ExtensionContext): void {
       "tensorrt.chooseEngine": chooseEngine(services),
       "tensorrt.reveal": reveal(),
       "tensorrt.delete": deleteFile(services),
+      "tensorrt.openSettings": openSettings(),
       "tensorrt.refresh": () => files.refresh(),
       "tensorrt.restartWorker": () => host.restart(),
       "tensorrt.showLog": () => Promise.resolve(log.show()),

@@ -168,7 +168,7 @@ export class ModelFiles implements vscode.Disposable {
       files.set(each.path, known ? { ...undescribed(each), summary: known } : undescribed(each));
     }
     this.#files = files;
-    this.#log.debug(`Listed ${files.size} model files in ${Math.round(performance.now() - start)} ms.`);
+    this.#log.info(`Listed ${files.size} model files in ${Math.round(performance.now() - start)} ms.`);
     this.#changed.fire(undefined);
     this.describe(this.#unasked());
     // What a bundle is depends on its other files as well, so each scan looks into it again.

@@ -2,7 +2,7 @@ import { basename } from "node:path";
 import * as vscode from "vscode";
 import type { CommandId } from "./contributions.ts";
 import type { Stacks } from "./stack/stacks.ts";
-import { formatBytes, formatMilliseconds, joined, stackSizeText } from "./views/texts.ts";
+import { escapeMarkdown, formatBytes, formatMilliseconds, joined, stackSizeText } from "./views/texts.ts";
 import type { WorkerHost, WorkerState } from "./worker/host.ts";
 
 /** How long the time of a stack's change stays beside the engine's name. */
@@ -107,9 +107,8 @@ export class StatusItem implements vscode.Disposable {
     tooltip.appendMarkdown(`${LOOKS[state].icon.replace("~spin", "")} ${describe(state)}\n\n`);
     for (const { path, backend, memoryBytes } of loadedEngines) {
       const stack = stackSizeText(this.#stacks.references(path).length);
-      // A folder's name may hold what Markdown would take for its own.
-      tooltip.appendMarkdown("- **").appendText(basename(path)).appendMarkdown("** ");
-      tooltip.appendText(joined([backend, formatBytes(memoryBytes), stack])).appendMarkdown("\n");
+      const facts = escapeMarkdown(joined([backend, formatBytes(memoryBytes), stack]));
+      tooltip.appendMarkdown(`- **${escapeMarkdown(basename(path))}** ${facts}\n`);
     }
     const commands = links(state, this.#stacks.engine);
     tooltip.appendMarkdown(`\n${commands.map(([title, command]) => `[${title}](command:${command})`).join(" · ")}`);

@@ -1,4 +1,4 @@
-import { readFileSync, readdirSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { toArguments } from "../../src/extension/tasks/definition.ts";
@@ -7,40 +7,20 @@ import { backendSchema, generateOptionsSchema, samplerSchema, scheduleSchema } f
 interface Property {
   readonly enum?: readonly string[];
   readonly default?: unknown;
+  readonly scope?: string;
 }
 
 interface Manifest {
   readonly contributes: {
-    readonly configuration: { readonly properties: Readonly<Record<string, Property>> };
+    readonly configuration: readonly { readonly properties: Readonly<Record<string, Property>> }[];
     readonly problemMatchers: readonly [{ readonly pattern: { readonly regexp: string } }];
   };
+  readonly capabilities: { readonly untrustedWorkspaces: { readonly restrictedConfigurations: readonly string[] } };
 }
 
-const root = join(import.meta.dirname, "..", "..");
-const manifestText = readFileSync(join(root, "package.json"), "utf8");
-const { contributes } = JSON.parse(manifestText) as Manifest;
-const settings = contributes.configuration.properties;
-
-function readJson(file: string): Record<string, string> {
-  return JSON.parse(readFileSync(join(root, file), "utf8")) as Record<string, string>;
-}
-
-test("every text of package.json is in package.nls.json, and no other", () => {
-  const used = [...manifestText.matchAll(/"%([\w.]+)%"/g)].map(([, key]) => key!);
-  expect([...new Set(used)].toSorted()).toEqual(Object.keys(readJson("package.nls.json")).toSorted());
-});
-
-test("l10n/bundle.l10n.json holds every text of the extension, and no other", () => {
-  const folder = join(root, "src", "extension");
-  const files = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".ts"));
-  const sources = files.map((name) => readFileSync(join(folder, name), "utf8")).join("\n");
-  const calls = [...sources.matchAll(/l10n\.t\(/g)];
-  const texts = [...sources.matchAll(/l10n\.t\(\s*"((?:[^"\\]|\\.)*)"/g)].map(([, text]) => JSON.parse(`"${text!}"`) as string);
-  expect(texts.length, "calls with a literal text").toBe(calls.length);
-  const bundle = readJson("l10n/bundle.l10n.json");
-  expect(Object.keys(bundle).toSorted()).toEqual([...new Set(texts)].toSorted());
-  for (const [text, translation] of Object.entries(bundle)) expect(translation).toBe(text);
-});
+const manifest = join(import.meta.dirname, "..", "..", "package.json");
+const { capabilities, contributes } = JSON.parse(readFileSync(manifest, "utf8")) as Manifest;
+const settings: Readonly<Record<string, Property>> = Object.assign({}, ...contributes.configuration.map(({ properties }) => properties));
 
 test.each([
   ["setting backend", settings["tensorrt.backend"], backendSchema.options],
@@ -93,6 +73,13 @@ test.each([
   ],
 ] as const)("a task's definition becomes the command line: %j", (definition, words) => {
   expect(toArguments({ type: "tensorrt", ...definition })).toEqual(words);
+});
+
+test("what names a place on a machine is that machine's to say, and no workspace's that is not trusted", () => {
+  const places = Object.keys(settings).filter((name) => /(Paths?|Folder|Cache)$/.test(name));
+  expect(places.length).toBeGreaterThan(4);
+  for (const name of places) expect(settings[name]?.scope, name).toBe("machine-overridable");
+  expect(places.filter((name) => !capabilities.untrustedWorkspaces.restrictedConfigurations.includes(name))).toEqual([]);
 });
 
 test("a task without its file says which", () => {

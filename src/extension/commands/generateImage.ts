@@ -1,8 +1,10 @@
+import { basename } from "node:path";
 import * as vscode from "vscode";
 import type { Jobs } from "../../worker/protocol.ts";
 import { type Commands, type GenerateArguments, setting } from "../contributions.ts";
 import { outputFile } from "../outputFile.ts";
 import { requireTrust } from "../trust.ts";
+import { formatScale } from "../views/texts.ts";
 import { defined, isOptions, selectedPath, toPath, toReference } from "./arguments.ts";
 import { pickFiles } from "./pick.ts";
 import { askScale } from "./scale.ts";
@@ -33,8 +35,22 @@ async function toOptions({ stacks }: Services, { engine, output, lora = [], ...r
   });
 }
 
+/** The engine's stack, or other LoRAs; undefined where the person turns away. */
+async function askLoras(services: Services, title: string, engine: string): Promise<LoraReference[] | undefined> {
+  const stack = services.stacks.references(engine);
+  if (stack.length === 0) return askOtherLoras(services, title, engine);
+  const names = stack.map(({ file, scale = 1 }) => `${basename(file)} × ${formatScale(scale)}`);
+  const items = [
+    { label: vscode.l10n.t("The stack"), description: names.join(", "), isStack: true },
+    { label: vscode.l10n.t("Other LoRAs…"), description: vscode.l10n.t("for this picture alone"), isStack: false },
+  ];
+  const chosen = await vscode.window.showQuickPick(items, { title, placeHolder: vscode.l10n.t("The LoRAs of the picture") });
+  if (!chosen) return undefined;
+  return chosen.isStack ? stack : askOtherLoras(services, title, engine);
+}
+
 /** Any number of LoRAs with their scales; undefined where the person turns away. */
-async function askLoras({ files }: Services, title: string, engine: string): Promise<LoraReference[] | undefined> {
+async function askOtherLoras({ files }: Services, title: string, engine: string): Promise<LoraReference[] | undefined> {
   const groups = loraGroups(files, engine, true);
   if (groups.every((group) => group.files.length === 0)) return [];
   const chosen = await pickFiles(title, vscode.l10n.t("LoRAs to apply (none is fine)"), groups);

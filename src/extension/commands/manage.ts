@@ -26,10 +26,10 @@ export function deleteFile(services: Services): Commands["tensorrt.delete"] {
     jobs.interactively(async () => {
       const path = selectedPath(argument);
       if (path === undefined) return;
-      // Its files may be open in the worker; taken from memory they can be deleted on every system.
-      const wasLoaded = worker.loadedEngines.some((engine) => engine.path === path);
-      if (!(await moveToTrash(vscode.Uri.file(path)))) return;
-      if (wasLoaded) await worker.unloadEngine(path);
+      // Files that are open in the worker cannot be deleted on every system.
+      const isLoaded = worker.loadedEngines.some((engine) => engine.path === path);
+      const unload = async (): Promise<void> => (isLoaded ? worker.unloadEngine(path) : undefined);
+      if (!(await moveToTrash(vscode.Uri.file(path), unload))) return;
       await stacks.forget(path);
       await files.refresh();
     });

@@ -13,7 +13,10 @@ function newestFirst(files: readonly ModelFile[]): ModelFile[] {
 export function checkpointGroups(files: ModelFiles): FileGroup[] {
   return [
     { files: newestFirst(files.of("checkpoint")) },
-    { heading: vscode.l10n.t("Not recognized as checkpoints"), files: newestFirst(files.of("safetensors", "unreadable")) },
+    {
+      heading: vscode.l10n.t("Not recognized as checkpoints"),
+      files: newestFirst(files.of("safetensors", "unreadable")).filter(({ form }) => form !== "bundle" && form !== "delta"),
+    },
   ];
 }
 

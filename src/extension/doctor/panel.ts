@@ -11,11 +11,11 @@ type Result = Jobs["doctor"]["result"];
 /** The commands behind the page's buttons. */
 const COMMANDS: Readonly<Record<DoctorAction, readonly [command: string, ...args: unknown[]]>> = {
   install: ["tensorrt.installRuntime"],
-  libraryPath: ["workbench.action.openSettings", "tensorrt.libraryPath"],
-  pythonPath: ["workbench.action.openSettings", "tensorrt.pythonPath"],
+  libraryPath: ["tensorrt.openSettings", "tensorrt.libraryPath"],
+  pythonPath: ["tensorrt.openSettings", "tensorrt.pythonPath"],
   restart: ["tensorrt.restartWorker"],
   log: ["tensorrt.showLog"],
-  settings: ["workbench.action.openSettings", "@ext:tensorrt-redux.tensorrt-redux"],
+  settings: ["tensorrt.openSettings"],
 };
 
 /** What was found on this machine, as a page with buttons; one at a time. */

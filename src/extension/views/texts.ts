@@ -54,19 +54,19 @@ export function detailOf({ summary, bytes }: ModelFile): string {
   return joined([label, rankOf(summary), strengthOf(summary), formatBytes(bytes)]);
 }
 
+/** Text as Markdown shows it: names and sentences of files may hold what Markdown takes for its own. */
+export function escapeMarkdown(text: string): string {
+  return text.replaceAll(/\s+/g, " ").replaceAll(/[\\`*_{}[\]()#+\-.!~|<>&$]/g, String.raw`\$&`);
+}
+
 /** A table of facts under a title; those that are not known are left out. */
 export function factsTooltip(
   title: string,
   facts: readonly (readonly [label: string, value: string | undefined])[],
   notes: readonly string[] = [],
 ): vscode.MarkdownString {
-  const tooltip = new vscode.MarkdownString("", true);
-  // What stands in files is shown as text: names may hold what Markdown would take for its own.
-  tooltip.appendMarkdown("**").appendText(title).appendMarkdown("**\n\n| | |\n|---|---|\n");
-  for (const [label, value] of facts) {
-    if (value === undefined || value === "") continue;
-    tooltip.appendMarkdown(`| ${label} | `).appendText(value.replaceAll(/\s+/g, " ").replaceAll("|", "¦")).appendMarkdown(" |\n");
-  }
-  for (const note of notes) tooltip.appendMarkdown("\n\n$(warning) ").appendText(note);
-  return tooltip;
+  const rows = facts.flatMap(([label, value]) => (value === undefined || value === "" ? [] : [`| ${label} | ${escapeMarkdown(value)} |`]));
+  const lines = [`**${escapeMarkdown(title)}**`, "", "| | |", "|---|---|", ...rows];
+  for (const note of notes) lines.push("", `$(warning) ${escapeMarkdown(note)}`);
+  return new vscode.MarkdownString(lines.join("\n"), true);
 }

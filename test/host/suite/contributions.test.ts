@@ -17,7 +17,7 @@ interface Manifest {
     /** Rows have no key of their own: a key selects the focused row, then runs the command. */
     readonly keybindings: readonly (Clause & { readonly args: { readonly commands: readonly (string | Clause)[] } })[];
     readonly viewsWelcome: readonly (Clause & { readonly view: string; readonly contents: string })[];
-    readonly configuration: { readonly properties: Readonly<Record<string, { readonly default: unknown }>> };
+    readonly configuration: readonly { readonly properties: Readonly<Record<string, { readonly default: unknown }>> }[];
   };
 }
 
@@ -119,7 +119,7 @@ test("commands of menus, keys and welcome texts exist", async () => {
 
 test("settings have the defaults of package.json", () => {
   const configuration = vscode.workspace.getConfiguration();
-  for (const [name, { default: expected }] of Object.entries(contributes().configuration.properties)) {
+  for (const [name, { default: expected }] of contributes().configuration.flatMap(({ properties }) => Object.entries(properties))) {
     assert.deepEqual(configuration.get(name), expected, name);
   }
 });
