@@ -14,7 +14,8 @@ LatentKernels::LatentKernels(Cuda cuda)
       guide_(module_.Find("guide_output")),
       factors_(module_.Find("rescale_factors")),
       denoise_(module_.Find("denoise_latents")),
-      decoder_input_(module_.Find("decoder_input")) {}
+      decoder_input_(module_.Find("decoder_input")),
+      levels_(module_.Find("image_levels")) {}
 
 void LatentKernels::LaunchForEach(const CudaStream& stream, CUfunction kernel, std::size_t count, void** arguments) const {
   module_.Launch(stream, kernel, (count + kElementThreads - 1) / kElementThreads, kElementThreads, arguments);
@@ -94,6 +95,15 @@ void LatentKernels::ToDecoderInput(const CudaStream& stream, CUdeviceptr from, d
   int type = input.type;
   void* arguments[] = {&source, &target, &type, &scale, &shift, &elements};
   LaunchForEach(stream, decoder_input_, input.count, arguments);
+}
+
+void LatentKernels::ToLevels(const CudaStream& stream, const GpuNumbers& image, CUdeviceptr to, CUdeviceptr flag) const {
+  unsigned long long source = image.address;
+  unsigned long long target = to;
+  unsigned long long pixels = image.count / 3;
+  int type = image.type;
+  void* arguments[] = {&source, &type, &target, &pixels, &flag};
+  LaunchForEach(stream, levels_, pixels, arguments);
 }
 
 }  // namespace redux

@@ -44,6 +44,8 @@ class LatentKernels {
                std::size_t samples, std::size_t size) const;
   /** input = from / scale + shift. */
   void ToDecoderInput(const CudaStream& stream, CUdeviceptr from, double scale, double shift, const GpuNumbers& input) const;
+  /** to = [H, W, 3] bytes of an image of three planes; *flag becomes 1 where it has NaN. */
+  void ToLevels(const CudaStream& stream, const GpuNumbers& image, CUdeviceptr to, CUdeviceptr flag) const;
 
  private:
   void LaunchForEach(const CudaStream& stream, CUfunction kernel, std::size_t count, void** arguments) const;
@@ -56,6 +58,7 @@ class LatentKernels {
   const CUfunction factors_;
   const CUfunction denoise_;
   const CUfunction decoder_input_;
+  const CUfunction levels_;
 };
 
 }  // namespace redux

@@ -10,6 +10,9 @@
 namespace redux {
 
 namespace {
+/** The VAE decoder's output. */
+const std::string kImage = "image";
+
 /** Negative for types that are no floating-point numbers here. */
 GpuType ToGpuType(nvinfer1::DataType type) {
   if (type == nvinfer1::DataType::kFLOAT) return kGpuFloat32;
@@ -33,29 +36,55 @@ const LatentKernels& Inference::latent_kernels() {
   return *latent_kernels_;
 }
 
-std::vector<NetworkOutput> Inference::Run(const std::vector<HostTensor>& inputs, const std::optional<LatentInput>& latents) {
+std::vector<NetworkOutput> Inference::Run(const std::vector<HostTensor>& inputs) {
   InputShapes shapes;
   for (const HostTensor& input : inputs) shapes[input.name] = input.shape;
-  if (latents) shapes[latents->name] = latents->shape;
   EngineRun& run = Prepare(shapes);
-  ReserveStaging(run, inputs);
+  ReserveStaging(StagingBytes(run, inputs));
   QueueInputs(run, inputs);
-  if (latents) {
-    latent_kernels().ToDecoderInput(stream_, latents->latents, latents->scale, latents->shift, NumbersOf(run, latents->name));
-  }
   run.Enqueue(stream_, true);
   stream_.Wait();
   return TakeOutputs(run);
 }
 
-void Inference::ReserveStaging(const EngineRun& run, const std::vector<HostTensor>& inputs) {
+DecodedImage Inference::Decode(const LatentInput& latents) {
+  EngineRun& run = Prepare({{latents.name, latents.shape}});
+  const std::vector<std::int64_t>& shape = run.ShapeOf(kImage);
+  if (shape.size() != 4 || shape[0] != 1 || shape[1] != 3) {
+    throw NativeError("engine.unusable", "The VAE decoder gives no image of three channels: export the engine again.");
+  }
+  DecodedImage image;
+  image.height = shape[2];
+  image.width = shape[3];
+  const GpuNumbers output = NumbersOf(run, kImage);
+  // The flag stands before the levels.
+  const std::size_t first = Aligned(sizeof(int));
+  ReserveStaging(first + output.count);
+  stream_.Clear(staging_.address(), sizeof(int));
+  latent_kernels().ToDecoderInput(stream_, latents.latents, latents.scale, latents.shift, NumbersOf(run, latents.name));
+  run.Enqueue(stream_, true);
+  latent_kernels().ToLevels(stream_, output, staging_.address() + first, staging_.address());
+  stream_.Download(host_staging_.data(), staging_.address(), first + output.count);
+  stream_.Wait();
+  int flag = 0;
+  std::memcpy(&flag, host_staging_.data(), sizeof flag);
+  image.has_nan = flag != 0;
+  const auto* levels = reinterpret_cast<const unsigned char*>(host_staging_.data() + first);
+  image.levels.assign(levels, levels + output.count);
+  return image;
+}
+
+std::size_t Inference::StagingBytes(const EngineRun& run, const std::vector<HostTensor>& inputs) const {
   std::size_t input_bytes = 0;
   for (const HostTensor& input : inputs) input_bytes += Aligned(input.bytes);
   std::size_t output_bytes = 0;
   for (const TensorInfo& info : engine_.tensors()) {
     if (!info.is_input) output_bytes += Aligned(run.BytesOf(info.name) / BytesOf(info.type) * sizeof(float));
   }
-  const std::size_t bytes = std::max(input_bytes, output_bytes);
+  return std::max(input_bytes, output_bytes);
+}
+
+void Inference::ReserveStaging(std::size_t bytes) {
   if (staging_.bytes() >= bytes && host_staging_.bytes() >= bytes) return;
   stream_.Wait();
   if (staging_.bytes() < bytes) staging_ = DeviceBuffer(cuda_, bytes);

@@ -30,6 +30,15 @@ struct LatentInput {
   double shift = 0;
 };
 
+/** 8-bit RGB, row by row. */
+struct DecodedImage {
+  std::int64_t width = 0;
+  std::int64_t height = 0;
+  std::vector<unsigned char> levels;
+  /** Whether the decoder gave values that are NaN. */
+  bool has_nan = false;
+};
+
 struct NetworkOutput {
   std::string name;
   std::vector<std::int64_t> shape;
@@ -41,8 +50,10 @@ class Inference {
  public:
   Inference(Cuda cuda, const Engine& engine, Logger& logger, const CudaStream& stream, const GpuArithmetic& arithmetic);
 
-  /** The numbers of the inputs in, those of the outputs, as fp32, out. `latents` are of a stream whose work is done. */
-  std::vector<NetworkOutput> Run(const std::vector<HostTensor>& inputs, const std::optional<LatentInput>& latents);
+  /** The numbers of the inputs in, those of the outputs, as fp32, out. */
+  std::vector<NetworkOutput> Run(const std::vector<HostTensor>& inputs);
+  /** Runs a VAE decoder on one image's latents, which are of a stream whose work is done. */
+  DecodedImage Decode(const LatentInput& latents);
   /** Makes the engine ready for inputs of these sizes; the run is valid until the next call of anything here. */
   EngineRun& Prepare(const InputShapes& shapes) {
     return runs_.For(shapes, stream_);
@@ -68,7 +79,8 @@ class Inference {
   }
 
  private:
-  void ReserveStaging(const EngineRun& run, const std::vector<HostTensor>& inputs);
+  void ReserveStaging(std::size_t bytes);
+  std::size_t StagingBytes(const EngineRun& run, const std::vector<HostTensor>& inputs) const;
   void QueueInputs(const EngineRun& run, const std::vector<HostTensor>& inputs);
   std::vector<NetworkOutput> TakeOutputs(const EngineRun& run);
 

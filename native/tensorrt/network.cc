@@ -301,14 +301,14 @@ std::vector<NetworkOutput> Network::Run(const std::vector<HostTensor>& inputs) {
   const std::lock_guard<std::mutex> lock(mutex_);
   cuda_->Enter();
   RequireUsable();
-  return inference_->Run(inputs, std::nullopt);
+  return inference_->Run(inputs);
 }
 
-std::vector<NetworkOutput> Network::Decode(const LatentInput& latents) {
+DecodedImage Network::Decode(const LatentInput& latents) {
   const std::lock_guard<std::mutex> lock(mutex_);
   cuda_->Enter();
   RequireUsable();
-  return inference_->Run({}, latents);
+  return inference_->Decode(latents);
 }
 
 std::unique_ptr<Sampling> Network::StartSampling(const SamplingOptions& options) {

@@ -98,8 +98,8 @@ class Network {
   }
   /** The numbers of the inputs in, those of the outputs, as fp32, out. */
   std::vector<NetworkOutput> Run(const std::vector<HostTensor>& inputs);
-  /** Runs on latents that `Finished` gave. */
-  std::vector<NetworkOutput> Decode(const LatentInput& latents);
+  /** Runs a VAE decoder on latents that `Finished` gave. */
+  DecodedImage Decode(const LatentInput& latents);
   /** The network must outlive it; only it uses it. */
   std::unique_ptr<Sampling> StartSampling(const SamplingOptions& options);
   SamplingOutcome Execute(Sampling& sampling, const std::vector<LatentCommand>& commands);

@@ -24,18 +24,6 @@ Napi::Array ToArray(Napi::Env env, const std::vector<std::int64_t>& sizes) {
   return array;
 }
 
-Napi::Value ToTimes(Napi::Env env, const ChangeTimes& times) {
-  const Napi::Object object = Napi::Object::New(env);
-  object.Set("upload", times.upload);
-  object.Set("merge", times.merge);
-  object.Set("refit", times.refit);
-  object.Set("uploadedBytes", static_cast<double>(times.uploaded_bytes));
-  object.Set("changed", static_cast<double>(times.changed));
-  object.Set("restored", static_cast<double>(times.restored));
-  return object;
-}
-}  // namespace
-
 Napi::Value ToOutputs(Napi::Env env, const std::vector<NetworkOutput>& outputs) {
   const Napi::Object object = Napi::Object::New(env);
   for (const NetworkOutput& output : outputs) {
@@ -48,6 +36,18 @@ Napi::Value ToOutputs(Napi::Env env, const std::vector<NetworkOutput>& outputs) 
   }
   return object;
 }
+
+Napi::Value ToTimes(Napi::Env env, const ChangeTimes& times) {
+  const Napi::Object object = Napi::Object::New(env);
+  object.Set("upload", times.upload);
+  object.Set("merge", times.merge);
+  object.Set("refit", times.refit);
+  object.Set("uploadedBytes", static_cast<double>(times.uploaded_bytes));
+  object.Set("changed", static_cast<double>(times.changed));
+  object.Set("restored", static_cast<double>(times.restored));
+  return object;
+}
+}  // namespace
 
 void NetworkObject::Register(Napi::Env env, Napi::Object exports) {
   const Napi::Function constructor = DefineClass(env, "Network",

@@ -3,7 +3,6 @@
 #include <napi.h>
 
 #include <memory>
-#include <vector>
 
 #include "network.h"
 
@@ -11,8 +10,6 @@ namespace redux {
 
 /** load(options) → {done, cancel}, whose promise gives a NetworkObject; see src/engines/tensorrt/native.ts. */
 Napi::Value StartLoad(const Napi::CallbackInfo& info);
-
-Napi::Value ToOutputs(Napi::Env env, const std::vector<NetworkOutput>& outputs);
 
 /** A loaded network as JavaScript has it: run, startSampling, setChanges, memory, close. */
 class NetworkObject : public Napi::ObjectWrap<NetworkObject> {

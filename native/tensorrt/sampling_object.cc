@@ -25,6 +25,17 @@ Napi::Value ToOutcome(Napi::Env env, const SamplingOutcome& outcome) {
   object.Set("downloads", downloads);
   return object;
 }
+
+Napi::Value ToImage(Napi::Env env, const DecodedImage& image) {
+  const Napi::Object object = Napi::Object::New(env);
+  Napi::Uint8Array data = Napi::Uint8Array::New(env, image.levels.size());
+  std::memcpy(data.Data(), image.levels.data(), image.levels.size());
+  object.Set("width", static_cast<double>(image.width));
+  object.Set("height", static_cast<double>(image.height));
+  object.Set("data", data);
+  object.Set("hasNan", image.has_nan);
+  return object;
+}
 }  // namespace
 
 Napi::Function SamplingObject::Define(Napi::Env env) {
@@ -95,7 +106,7 @@ Napi::Value SamplingObject::Decode(const Napi::CallbackInfo& info) {
       input.latents = running->network->Finished(*running->sampling, slot, image);
       return decoder->Decode(input);
     };
-    return BackgroundTask<std::vector<NetworkOutput>>::Start(env, "tensorrt-redux.decode", work, ToOutputs, object);
+    return BackgroundTask<DecodedImage>::Start(env, "tensorrt-redux.decode", work, ToImage, object);
   });
 }
 

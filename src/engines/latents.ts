@@ -1,4 +1,5 @@
 import { UserError } from "../formats/errors.ts";
+import type { RgbImage } from "../formats/png.ts";
 import type { Tensor } from "../formats/tensor.ts";
 
 /** One part of a linear combination. */
@@ -53,8 +54,12 @@ export interface DeviceSampling extends LatentArithmetic<DeviceLatents> {
    * `toHost`.
    */
   denoise(latents: DeviceLatents, step: DenoisingStep): Promise<DeviceLatents>;
-  /** The VAE decoder's output [1, 3, H, W] for one image's latents / scale + shift. */
-  decode(latents: DeviceLatents, image: number, unscale: { readonly scale: number; readonly shift: number }): Promise<Tensor>;
+  /**
+   * The picture that the VAE decoder makes of one image's latents / scale + shift, its levels as `imagesFromTensor` (src/pipeline) rounds
+   * them.
+   * @throws `decoderNanError`
+   */
+  decode(latents: DeviceLatents, image: number, unscale: { readonly scale: number; readonly shift: number }): Promise<RgbImage>;
   /** Frees the GPU's memory, once what still runs is done; to be called whatever happened. */
   close(): Promise<void>;
 }
@@ -65,4 +70,8 @@ export function notFiniteError(timestep: number): UserError {
     "engine.failed",
     `The UNet gave NaN or infinite values at timestep ${timestep}; check the LoRA scales, or export with --precision bf16 or fp32.`,
   );
+}
+
+export function decoderNanError(): UserError {
+  return new UserError("engine.failed", "The VAE decoder gave values that are not numbers (NaN): export the engine with --precision fp32.");
 }

@@ -1,3 +1,4 @@
+import { decoderNanError } from "../engines/latents.ts";
 import { UserError } from "../formats/errors.ts";
 import type { RgbImage } from "../formats/png.ts";
 import type { Tensor } from "../formats/tensor.ts";
@@ -23,12 +24,7 @@ export function imagesFromTensor(pixels: Tensor): RgbImage[] {
 }
 
 function level(value: number): number {
-  if (Number.isNaN(value)) {
-    throw new UserError(
-      "engine.failed",
-      "The VAE decoder gave values that are not numbers (NaN): export the engine with --precision fp32.",
-    );
-  }
+  if (Number.isNaN(value)) throw decoderNanError();
   const scaled = Math.fround(Math.min(Math.max(Math.fround(value / 2 + 0.5), 0), 1) * 255);
   const rounded = Math.round(scaled);
   return rounded - scaled === 0.5 && rounded % 2 === 1 ? rounded - 1 : rounded;

@@ -4,6 +4,7 @@ import { elementCount, type Tensor } from "../formats/tensor.ts";
 import type { VaeConfiguration } from "../models/configuration.ts";
 import { denoisingStep, makeDenoiser, type GuidanceOptions } from "./denoiser.ts";
 import { HOST_LATENTS } from "./host-latents.ts";
+import { imagesFromTensor, type RgbImage } from "./image.ts";
 import { decoderInput } from "./latents.ts";
 import type { Denoise } from "./samplers/sampler.ts";
 
@@ -21,8 +22,8 @@ export interface RunInputs {
 export interface SamplingPlace<L> {
   readonly arithmetic: LatentArithmetic<L>;
   readonly denoise: Denoise<L>;
-  /** The VAE decoder's output [1, 3, H, W] for one image of the final latents. */
-  decode(latents: L, image: number): Promise<Tensor>;
+  /** The picture of one image of the final latents, by the VAE decoder. */
+  decode(latents: L, image: number): Promise<RgbImage>;
 }
 
 /** Latents on the host: every run of a network takes and gives arrays. */
@@ -46,7 +47,8 @@ export function hostPlace(engine: Engine, { dims, inputs, guidance, vae }: RunIn
     }),
     decode: async (latents, image) => {
       const one = { dims: [1, ...rest], data: latents.subarray(image * size, (image + 1) * size) };
-      return (await engine.run("vae_decoder", { latents: decoderInput(one, vae) }))["image"]!;
+      const { image: pixels } = await engine.run("vae_decoder", { latents: decoderInput(one, vae) });
+      return imagesFromTensor(pixels!)[0]!;
     },
   };
 }

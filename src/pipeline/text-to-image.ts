@@ -5,7 +5,7 @@ import { throwIfCancelled, UserError } from "../formats/errors.ts";
 import { elementCount, type Tensor } from "../formats/tensor.ts";
 import type { Architecture } from "../models/architecture.ts";
 import type { ModelConfiguration, VaeConfiguration } from "../models/configuration.ts";
-import { imagesFromTensor, tensorFromImages, type RgbImage } from "./image.ts";
+import { tensorFromImages, type RgbImage } from "./image.ts";
 import { latentsFromMoments } from "./latents.ts";
 import { randomTensor, TorchGenerator } from "./noise.ts";
 import { previewImage } from "./preview.ts";
@@ -240,7 +240,7 @@ async function decodeLatents<L>(place: SamplingPlace<L>, latents: L, batch: numb
   const images: RgbImage[] = [];
   for (let image = 0; image < batch; image++) {
     throwIfCancelled(signal);
-    images.push(...imagesFromTensor(await place.decode(latents, image)));
+    images.push(await place.decode(latents, image));
   }
   return images;
 }

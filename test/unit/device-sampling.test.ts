@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { Engine } from "../../src/engines/engine.ts";
+import type { Engine, Inputs } from "../../src/engines/engine.ts";
 import type { DenoisingStep } from "../../src/engines/latents.ts";
 import type {
   NativeLatentCommand,
@@ -14,6 +14,7 @@ import { TensorRtSampling } from "../../src/engines/tensorrt/tensorrt-sampling.t
 import type { LoadedBundle } from "../../src/jobs/engine-cache.ts";
 import { guide, rescaleGuidance } from "../../src/pipeline/guidance.ts";
 import { combine } from "../../src/pipeline/host-latents.ts";
+import { imagesFromTensor } from "../../src/pipeline/image.ts";
 import { SAMPLERS } from "../../src/pipeline/samplers/sampler.ts";
 import { generateImages, type ImageRequest } from "../../src/pipeline/text-to-image.ts";
 import { CHECKPOINT, newEngines, recordingContext, run, temporaryFolder } from "./jobs-support.ts";
@@ -32,6 +33,7 @@ class StandIn implements NativeSampling {
   #badTimestep: number | undefined;
   isOpen = true;
   mostSlots = 0;
+  hasNanImages = false;
   /** Called before each model call; may give a value that spoils its output. */
   beforeStep: () => number | undefined = () => undefined;
 
@@ -81,7 +83,13 @@ class StandIn implements NativeSampling {
     const latents = this.#read(slot);
     const size = latents.length / this.#options.dims[0]!;
     const data = latents.slice(image * size, (image + 1) * size).map((value) => value / scale + shift);
-    return task(this.#engine.run("vae_decoder", { [input]: { dims, data } }));
+    return task(this.#decode({ [input]: { dims, data } }));
+  }
+
+  async #decode(inputs: Inputs) {
+    const { image } = await this.#engine.run("vae_decoder", inputs);
+    if (this.hasNanImages) return { width: 1, height: 1, data: new Uint8Array(3), hasNan: true };
+    return { ...imagesFromTensor(image!)[0]!, hasNan: false };
   }
 
   async close(): Promise<void> {
@@ -225,6 +233,15 @@ describe("a sampling on the GPU that does not end well is closed", () => {
       code: "engine.failed",
       message: expect.stringMatching(/NaN or infinite values at timestep \d+;/),
     });
+    expect(samplings[0]!.isOpen).toBe(false);
+  });
+
+  test("a decoder that gives NaN", async () => {
+    const { result, samplings } = onDevice({}, () => {
+      samplings[0]!.hasNanImages = true;
+      return undefined;
+    });
+    await expect(result).rejects.toMatchObject({ code: "engine.failed", message: expect.stringMatching(/VAE decoder gave .*NaN/) });
     expect(samplings[0]!.isOpen).toBe(false);
   });
 

@@ -25,6 +25,11 @@ __device__ __forceinline__ double Quotient(double a, double b) {
 __device__ __forceinline__ double Root(double a) {
   return __dsqrt_rn(a);
 }
+
+/** To the nearest whole number, halves to the even one. */
+__device__ __forceinline__ int Nearest(float value) {
+  return __float2int_rn(value);
+}
 #endif
 
 /** A sum with one term more. The first of them is added to 0, as the host does: a negative zero does not come through. */
@@ -151,4 +156,21 @@ extern "C" __global__ void __launch_bounds__(kElementThreads)
     decoder_input(unsigned long long from, unsigned long long to, int type, double scale, double shift, unsigned long long count) {
   const unsigned long long i = Element();
   if (i < count) Store(to, type, i, static_cast<float>(Sum(Quotient(Floats(from)[i], scale), shift)));
+}
+
+/**
+ * A VAE decoder's output, three planes of `count` numbers from −1 (black) to 1 (full), as 8-bit RGB: clamp(x/2 + ½, 0, 1)·255 in fp32, halves
+ * to the even level (src/pipeline/image.ts). *flag becomes 1 where one is NaN.
+ */
+extern "C" __global__ void __launch_bounds__(kElementThreads)
+    image_levels(unsigned long long image, int type, unsigned long long to, unsigned long long count, int* flag) {
+  const unsigned long long i = Element();
+  if (i >= count) return;
+  for (int channel = 0; channel < 3; ++channel) {
+    const float value = Load(image, type, channel * count + i);
+    if (value != value) *flag = 1;
+    const float half = value * 0.5F + 0.5F;
+    const float share = half > 0.0F ? (half < 1.0F ? half : 1.0F) : 0.0F;
+    reinterpret_cast<unsigned char*>(to)[3 * i + channel] = static_cast<unsigned char>(Nearest(share * 255.0F));
+  }
 }

@@ -22,6 +22,10 @@ double Quotient(double a, double b) {
 double Root(double a) {
   return std::sqrt(a);
 }
+int Nearest(float value) {
+  // What the GPU makes of a NaN.
+  return std::isnan(value) ? 0 : static_cast<int>(std::nearbyint(value));
+}
 }  // namespace
 
 #include "../../cuda/kernels/latents.cu"
@@ -57,7 +61,8 @@ constexpr redux::EmulatedKernel kKernels[] = {
     {"combine_latents", PrepareThreads<combine_latents>}, {"network_input", PrepareThreads<network_input>},
     {"fill_values", PrepareThreads<fill_values>},         {"guide_output", PrepareThreads<guide_output>},
     {"rescale_factors", PrepareFactors},                  {"denoise_latents", PrepareThreads<denoise_latents>},
-    {"decoder_input", PrepareThreads<decoder_input>},     {"convert_elements", PrepareThreads<convert_elements>},
+    {"decoder_input", PrepareThreads<decoder_input>},     {"image_levels", PrepareThreads<image_levels>},
+    {"convert_elements", PrepareThreads<convert_elements>},
 };
 
 }  // namespace

@@ -1,5 +1,6 @@
 // Tests of sampling on the GPU with the emulated driver: the same code and kernels, the host's memory. Prints one line a test.
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
@@ -350,6 +351,53 @@ void TestDecoderInput() {
   }
 }
 
+/** Levels as src/pipeline/image.ts rounds them. */
+unsigned char Level(float value) {
+  const float half = static_cast<float>(static_cast<double>(value) / 2 + 0.5);
+  const float scaled = std::min(std::max(half, 0.0F), 1.0F) * 255.0F;
+  const auto floor = static_cast<int>(scaled);
+  const float fraction = scaled - static_cast<float>(floor);
+  const bool is_up = fraction > 0.5F || (fraction == 0.5F && floor % 2 == 1);
+  return static_cast<unsigned char>(is_up ? floor + 1 : floor);
+}
+
+void TestLevels() {
+  const Gpu gpu;
+  constexpr std::size_t kPixels = 700;
+  for (const GpuType type : {kGpuFloat32, kGpuFloat16, kGpuBfloat16}) {
+    Floats values = MakeNoise(13, 3 * kPixels);
+    // The borders, what is beyond them, and levels that end in a half.
+    for (const float special : {-1.0F, 1.0F, -1.5F, 70.0F, INFINITY, -INFINITY, 0.0F, 1.0F / 255, 2.0F * 0.5F / 255 - 1, 2.0F * 1.5F / 255 - 1, 2.0F * 2.5F / 255 - 1}) {
+      values.push_back(special);
+    }
+    values.erase(values.begin(), values.begin() + 11);
+    values = Rounded(values, type);
+    const DeviceBuffer floats(gpu.cuda, values.size() * sizeof(float));
+    const DeviceBuffer image(gpu.cuda, values.size() * BytesOfGpuType(type));
+    const DeviceBuffer levels(gpu.cuda, values.size());
+    const DeviceBuffer flag(gpu.cuda, sizeof(int));
+    const auto convert = [&] {
+      gpu.stream.Upload(floats.address(), values.data(), values.size() * sizeof(float));
+      gpu.arithmetic.Convert(gpu.stream, floats.address(), kGpuFloat32, image.address(), type, values.size());
+      gpu.stream.Clear(flag.address(), sizeof(int));
+      gpu.kernels.ToLevels(gpu.stream, {image.address(), type, values.size()}, levels.address(), flag.address());
+      int has_nan = 0;
+      gpu.stream.Download(&has_nan, flag.address(), sizeof(int));
+      gpu.stream.Wait();
+      return has_nan != 0;
+    };
+    Check(!convert(), "no NaN");
+    std::vector<unsigned char> result(values.size());
+    gpu.stream.Download(result.data(), levels.address(), result.size());
+    gpu.stream.Wait();
+    std::size_t wrong = 0;
+    for (std::size_t i = 0; i < values.size(); ++i) wrong += result[i % kPixels * 3 + i / kPixels] != Level(values[i]) ? 1 : 0;
+    Check(wrong == 0, std::to_string(wrong) + " wrong levels of type " + std::to_string(type));
+    values[values.size() - 1] = NAN;
+    Check(convert(), "a NaN is told");
+  }
+}
+
 /** Uploads, steps, and a download; wherever the GPU's memory ends or a launch fails, everything is given back. */
 void RunAll(const Gpu& gpu, ToyNetwork& network) {
   const Floats x = MakeNoise(11);
@@ -396,7 +444,8 @@ struct Test {
 
 constexpr Test kTests[] = {
     {"a denoised sample", TestDenoise},   {"steps with noise", TestSteps},         {"values that are not finite", TestNotFinite},
-    {"mistakes of the caller", TestMistakes}, {"the decoder's input", TestDecoderInput}, {"failures midway", TestFailures},
+    {"mistakes of the caller", TestMistakes}, {"the decoder's input", TestDecoderInput}, {"levels of the image", TestLevels},
+    {"failures midway", TestFailures},
 };
 
 }  // namespace

@@ -146,11 +146,20 @@ export interface NativeSamplingOutcome {
   readonly downloads: readonly Float32Array[];
 }
 
+/** 8-bit RGB, row by row. */
+export interface NativeImage {
+  readonly width: number;
+  readonly height: number;
+  readonly data: Uint8Array;
+  /** Whether the decoder gave values that are NaN. */
+  readonly hasNan: boolean;
+}
+
 /** Latents that stay on the GPU. Calls wait for one another. */
 export interface NativeSampling {
   /** Queues the commands in order; answered when those of the call before are done, and with a download when all are. */
   execute(commands: readonly NativeLatentCommand[]): NativeTask<NativeSamplingOutcome>;
-  /** Runs a network that has one input: one image's latents / scale + shift. */
+  /** Runs a VAE decoder on one image's latents / scale + shift. */
   decode(options: {
     readonly network: NativeNetwork;
     readonly input: string;
@@ -158,7 +167,7 @@ export interface NativeSampling {
     readonly image: number;
     readonly scale: number;
     readonly shift: number;
-  }): NativeTask<Record<string, Tensor<Float32Array>>>;
+  }): NativeTask<NativeImage>;
   /** Waits for the GPU and frees its memory. */
   close(): Promise<void>;
 }

@@ -1,5 +1,12 @@
-import type { Tensor } from "../../formats/tensor.ts";
-import { notFiniteError, type DenoisingStep, type DeviceLatents, type DeviceSampling, type LatentTerm } from "../latents.ts";
+import type { RgbImage } from "../../formats/png.ts";
+import {
+  decoderNanError,
+  notFiniteError,
+  type DenoisingStep,
+  type DeviceLatents,
+  type DeviceSampling,
+  type LatentTerm,
+} from "../latents.ts";
 import { settle, type NativeLatentCommand, type NativeNetwork, type NativeSampling } from "./native.ts";
 
 /** Latents in one of the sampling's slots; freed ones have none. */
@@ -65,13 +72,14 @@ export class TensorRtSampling implements DeviceSampling {
     }
   }
 
-  async decode(latents: DeviceLatents, image: number, { scale, shift }: { scale: number; shift: number }): Promise<Tensor> {
+  async decode(latents: DeviceLatents, image: number, { scale, shift }: { scale: number; shift: number }): Promise<RgbImage> {
     const slot = slotOf(latents);
     if (this.#noted.length > 0) await this.#send();
-    const outputs = await this.#place.run(() =>
+    const { hasNan, ...picture } = await this.#place.run(() =>
       settle(this.#native.decode({ network: this.#place.decoder(), input: "latents", slot, image, scale, shift })),
     );
-    return outputs["image"]!;
+    if (hasNan) throw decoderNanError();
+    return picture;
   }
 
   close(): Promise<void> {
