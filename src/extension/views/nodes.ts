@@ -63,6 +63,12 @@ function builtForOf({ summary }: ModelFile): string | undefined {
   return summary.backend === "onnxruntime" ? vscode.l10n.t("any processor") : vscode.l10n.t("any GPU that the library supports");
 }
 
+function gpuMemoryText(gpu: LoadedEngine["memory"]["gpu"]): string | undefined {
+  if (!gpu) return undefined;
+  const [plan, contexts, base, free, total] = [gpu.plan, gpu.contexts, gpu.base, gpu.free, gpu.total].map(formatBytes);
+  return vscode.l10n.t("plans {0}, contexts {1}, base {2}; {3} of {4} free", plan!, contexts!, base!, free!, total!);
+}
+
 export function engineNode(file: ModelFile, state: EngineState): FileNode {
   const { loaded, stackSize } = state;
   const { summary } = file;
@@ -89,6 +95,7 @@ export function engineNode(file: ModelFile, state: EngineState): FileNode {
       [vscode.l10n.t("Checkpoint"), summary.checkpoint],
       [vscode.l10n.t("Size"), size],
       [vscode.l10n.t("State"), memory ?? vscode.l10n.t("not loaded")],
+      [vscode.l10n.t("GPU memory"), gpuMemoryText(loaded?.memory.gpu)],
       [vscode.l10n.t("Stack"), stackSizeText(stackSize)],
       [vscode.l10n.t("Folder"), file.uri.fsPath],
     ],
