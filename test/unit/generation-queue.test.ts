@@ -1,5 +1,7 @@
 import { expect, test } from "vitest";
-import { JobQueue, type QueueJob, type Queued, type QueueStore } from "../../src/extension/generation/queue.ts";
+import type { Memento } from "vscode";
+import { KeptJobs } from "../../src/extension/generation/kept-jobs.ts";
+import { JobQueue, type QueueJob, type Queued } from "../../src/extension/generation/queue.ts";
 import { type Cancellation, WorkerError } from "../../src/extension/worker/connection.ts";
 import type { JobProgress } from "../../src/worker/protocol.ts";
 
@@ -7,7 +9,7 @@ const job = (title: string): QueueJob => ({ title, seed: "1", pictures: 1 });
 
 /** A queue whose jobs end when the test says so. */
 function start(kept: readonly Queued<QueueJob>[] = []) {
-  let saved: readonly Queued<QueueJob>[] = kept;
+  let saved: readonly Queued<QueueJob>[] = [];
   const running: {
     title: string;
     resolve: () => void;
@@ -16,16 +18,16 @@ function start(kept: readonly Queued<QueueJob>[] = []) {
     progress: (p: JobProgress) => void;
   }[] = [];
   const told: string[] = [];
-  const store: QueueStore<QueueJob> = { load: () => saved, save: (jobs) => (saved = jobs) };
-  const queue = new JobQueue(store, {
+  const queue = new JobQueue<QueueJob>({
     run: ({ job: { title } }, progress, cancellation) =>
       new Promise((resolve, reject) => {
         cancellation.onCancellationRequested(() => reject(new WorkerError("cancelled", "Cancelled.")));
         running.push({ title, resolve, reject, cancellation, progress });
       }),
-    onChange: () => {},
+    onChange: (jobs) => (saved = jobs),
     onProgress: (_id, { stage }) => told.push(stage),
   });
+  queue.adopt(kept);
   return { queue, running, told, titles: () => saved.map((queued) => queued.job.title) };
 }
 
@@ -102,4 +104,47 @@ test("what a window left behind waits, and can be discarded", () => {
   all.queue.discard();
   expect(shape(all)).toEqual([undefined, [], undefined]);
   expect(all.titles()).toEqual([]);
+});
+
+test("jobs left behind come before those that run already", () => {
+  const all = start();
+  all.queue.add(job("a"));
+  all.queue.add(job("b"));
+  all.queue.adopt([{ id: "left", job: job("left") }]);
+  expect(shape(all)).toEqual(["a", ["left", "b"], undefined]);
+});
+
+/** As VS Code keeps it. */
+function memento(): Memento {
+  const values = new Map<string, unknown>();
+  return {
+    keys: () => [...values.keys()],
+    get: <T>(key: string, other?: T) => (values.has(key) ? (values.get(key) as T) : (other as T)),
+    update: (key, value) => {
+      if (value === undefined) values.delete(key);
+      else values.set(key, JSON.parse(JSON.stringify(value)));
+      return Promise.resolve();
+    },
+  };
+}
+
+test("a window takes over the jobs of windows that have ended, not of those that are open", () => {
+  const memory = memento();
+  const open = new Set([1, 2, 3]);
+  const window = (id: number) => new KeptJobs<QueueJob>(memory, id, (other) => open.has(other));
+  const jobs = (title: string) => [{ id: title, job: job(title) }];
+  window(1).save(jobs("a"));
+  window(2).save(jobs("b"));
+  const third = window(3);
+  expect(third.takeLeft()).toEqual([]);
+  expect(third.others).toEqual([1, 2]);
+  open.delete(1);
+  expect(third.takeLeft()).toEqual(jobs("a"));
+  expect(third.takeLeft()).toEqual([]);
+  expect(third.others).toEqual([2]);
+  // A machine that has started again gives the same ids to others.
+  expect(window(2).takeLeft()).toEqual(jobs("b"));
+  window(2).save(jobs("c"));
+  window(2).save([]);
+  expect(memory.keys()).toEqual([]);
 });

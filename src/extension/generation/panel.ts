@@ -90,7 +90,8 @@ class OpenPanel {
     this.#engine = engine ?? "";
     const storage = context.storageUri ?? context.globalStorageUri;
     const dropped = vscode.Uri.joinPath(storage, "dropped");
-    panel.iconPath = vscode.Uri.joinPath(context.extensionUri, "media", "tensorrt.svg");
+    const icon = (theme: string): vscode.Uri => vscode.Uri.joinPath(context.extensionUri, "media", `generation-${theme}.svg`);
+    panel.iconPath = { light: icon("light"), dark: icon("dark") };
     panel.webview.options = webviewOptions(context.extensionUri, [...pictureFolders(), dropped]);
     this.#server = new WebviewServer<GenerationProtocol>(
       panel.webview,

@@ -16,16 +16,11 @@ export interface Queued<Job extends QueueJob> {
   readonly job: Job;
 }
 
-/** Where the jobs outlive the window. */
-export interface QueueStore<Job extends QueueJob> {
-  load(): readonly Queued<Job>[];
-  save(jobs: readonly Queued<Job>[]): void;
-}
-
 export interface QueueEvents<Job extends QueueJob> {
   /** Runs a job to its end; rejects with a WorkerError. */
   readonly run: (queued: Queued<Job>, onProgress: (progress: JobProgress) => void, cancellation: Cancellation) => Promise<void>;
-  readonly onChange: () => void;
+  /** Told all jobs that have not ended, the running one first. */
+  readonly onChange: (jobs: readonly Queued<Job>[]) => void;
   readonly onProgress: (id: string, progress: JobProgress) => void;
 }
 
@@ -35,17 +30,13 @@ export interface QueueEvents<Job extends QueueJob> {
  */
 export class JobQueue<Job extends QueueJob> {
   readonly #events: QueueEvents<Job>;
-  readonly #store: QueueStore<Job>;
-  #waiting: Queued<Job>[];
+  #waiting: Queued<Job>[] = [];
   #running: { readonly queued: Queued<Job>; readonly source: CancellationSource; progress?: JobProgress } | undefined;
   #paused: QueueView["paused"];
   #problem: string | undefined;
 
-  constructor(store: QueueStore<Job>, events: QueueEvents<Job>) {
-    this.#store = store;
+  constructor(events: QueueEvents<Job>) {
     this.#events = events;
-    this.#waiting = [...store.load()];
-    if (this.#waiting.length > 0) this.#paused = "reloaded";
   }
 
   get view(): QueueView {
@@ -57,6 +48,13 @@ export class JobQueue<Job extends QueueJob> {
       ...(this.#paused !== undefined && { paused: this.#paused }),
       ...(this.#problem !== undefined && { problem: this.#problem }),
     };
+  }
+
+  /** Takes over jobs that a window left behind: they wait before the others. */
+  adopt(jobs: readonly Queued<Job>[]): void {
+    if (jobs.length === 0) return;
+    if (!this.#running) this.#paused = "reloaded";
+    this.#set([...jobs, ...this.#waiting]);
   }
 
   /** Puts a job at the end; asking for another is also a word to go on. */
@@ -94,8 +92,7 @@ export class JobQueue<Job extends QueueJob> {
 
   #changed(): void {
     const running = this.#running ? [this.#running.queued] : [];
-    this.#store.save([...running, ...this.#waiting]);
-    this.#events.onChange();
+    this.#events.onChange([...running, ...this.#waiting]);
   }
 
   #next(): void {

@@ -11,6 +11,7 @@ import { requireTrust } from "../trust.ts";
 import type { Cancellation } from "../worker/connection.ts";
 import { loraChoices } from "./choices.ts";
 import { type HistoryRecord, readRecords, withRecord } from "./history.ts";
+import { KeptJobs } from "./kept-jobs.ts";
 import { JobQueue, type QueueJob, type Queued } from "./queue.ts";
 import { type PanelJob, toJob } from "./request.ts";
 
@@ -26,8 +27,10 @@ export type SessionPart = "queue" | "history";
 
 const FORM_KEY = "generation.form";
 const HISTORY_KEY = "generation.history";
-const QUEUE_KEY = "generation.queue";
 const TITLE_LENGTH = 80;
+/** How long a window may take to end after it was closed or reloaded, and how often that is looked at. */
+const ENDING_MILLISECONDS = 60_000;
+const LOOK_MILLISECONDS = 500;
 /** As large as the WebUI family's random seeds. */
 const SEEDS = 2 ** 32;
 
@@ -66,20 +69,28 @@ export class GenerationSession implements vscode.Disposable {
   readonly onDidProgress = this.#progressed.event;
   readonly onDidFinish = this.#done.event;
   #history: readonly HistoryRecord[];
+  #timer: NodeJS.Timeout | undefined;
 
   constructor(services: Services) {
     this.#services = services;
     const { memory } = services;
     this.#history = readRecords(memory.get(HISTORY_KEY));
-    const store = {
-      load: () => memory.get<readonly Queued<SessionJob>[]>(QUEUE_KEY, []),
-      save: (jobs: readonly Queued<SessionJob>[]) => void memory.update(QUEUE_KEY, jobs),
-    };
-    this.#queue = new JobQueue(store, {
+    const kept = new KeptJobs<SessionJob>(memory);
+    this.#queue = new JobQueue({
       run: (queued, onProgress, cancellation) => this.#run(queued, onProgress, cancellation),
-      onChange: () => this.#changed.fire("queue"),
+      onChange: (jobs) => {
+        kept.save(jobs);
+        this.#changed.fire("queue");
+      },
       onProgress: (id, progress) => this.#progressed.fire({ id, progress }),
     });
+    this.#adopt(kept, ENDING_MILLISECONDS / LOOK_MILLISECONDS);
+  }
+
+  /** Takes over what ended windows left; one that is just being closed is waited for. */
+  #adopt(kept: KeptJobs<SessionJob>, looks: number): void {
+    this.#queue.adopt(kept.takeLeft());
+    if (looks > 0 && kept.others.length > 0) this.#timer = setTimeout(() => this.#adopt(kept, looks - 1), LOOK_MILLISECONDS);
   }
 
   get queue(): Pick<JobQueue<SessionJob>, "view" | "cancel" | "continue" | "discard"> {
@@ -135,6 +146,7 @@ export class GenerationSession implements vscode.Disposable {
   }
 
   dispose(): void {
+    clearTimeout(this.#timer);
     this.#changed.dispose();
     this.#progressed.dispose();
     this.#done.dispose();

@@ -160,7 +160,8 @@ export class Actions {
   /** Shows a picture of the history and puts the settings that made it into the form and the stack. */
   restoreItem(item: HistoryItem): Promise<void> {
     this.#page.set({ shown: { id: item.id, index: 0 }, compared: undefined });
-    return this.#attempt(() => this.#restore(restoreForm(item.form, this.#page.start.defaults), item.stack, this.#page.texts.restored));
+    const form = { ...restoreForm(item.form, this.#page.start.defaults), seed: item.seed, seedMode: "keep" as const };
+    return this.#attempt(() => this.#restore(form, item.stack, this.#page.texts.restored));
   }
 
   undo(): Promise<void> {
