@@ -141,10 +141,11 @@ export function setting<K extends keyof Settings>(name: K): Settings[K] {
 export function settingChoices(context: ExtensionContext, name: "generate.sampler" | "generate.schedule"): readonly string[] {
   const { contributes } = context.extension.packageJSON as {
     readonly contributes: {
-      readonly configuration: { readonly properties: Readonly<Record<string, { readonly enum?: readonly string[] }>> };
+      readonly configuration: readonly { readonly properties: Readonly<Record<string, { readonly enum?: readonly string[] }>> }[];
     };
   };
-  return contributes.configuration.properties[`tensorrt.${name}`]?.enum ?? [];
+  const groups = contributes.configuration.map(({ properties }) => properties[`tensorrt.${name}`]?.enum ?? []);
+  return groups.flat();
 }
 
 export const VIEWS = { engines: "tensorrt.engines", deltas: "tensorrt.deltas", stack: "tensorrt.stack" } as const;
