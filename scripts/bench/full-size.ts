@@ -1,6 +1,6 @@
 /*
  * Times the command line on full-size files with random weights, and hashing in the add-on against Node's crypto:
- * `npm run bench:full-size -- FOLDER [repeats]`. The folder needs 10 GB; what is there already is used again. Prints Markdown.
+ * `npm run bench:full-size -- FOLDER [repeats]`. The folder needs 18 GB; what is there already is used again. Prints Markdown.
  */
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, rmSync } from "node:fs";
@@ -39,6 +39,7 @@ mkdirSync(folder, { recursive: true });
 const sdxl = make("sdxl.safetensors", "../make-checkpoint.ts", "sdxl", place("sdxl.safetensors"));
 const sd1 = make("sd1.safetensors", "../make-checkpoint.ts", "sd1", place("sd1.safetensors"));
 const lora = make("sdxl-lora.safetensors", "make-lora.ts", place("sdxl-lora.safetensors"));
+const wideLora = make("sdxl-lora-128.safetensors", "make-lora.ts", place("sdxl-lora-128.safetensors"), "128");
 
 console.log(`Medians of ${repeats}; peak memory is the largest of them.\n\n| command | time | peak memory |\n| --- | --- | --- |`);
 const [sdxlBundle, sd1Bundle, delta, image] = [place("sdxl"), place("sd1"), place("delta.trt_lora"), place("image.png")];
@@ -50,6 +51,11 @@ row(
     return runCommand("delta", sdxlBundle, lora, "-o", delta);
   }),
 );
+const [baked, small] = [place("baked.safetensors"), place("small.safetensors")];
+row("bake of that LoRA into the checkpoint", await repeat(() => runCommand("bake", sdxl, "--lora", lora, "-o", baked, "--overwrite")));
+row("extract of it from the two, rank 32", [await runCommand("extract", sdxl, baked, "--rank", "32", "-o", small, "--overwrite")]);
+row("resize of a LoRA of rank 128 to 32", await repeat(() => runCommand("resize", wideLora, "--rank", "32", "-o", small, "--overwrite")));
+rmSync(baked);
 row("inspect of the SDXL checkpoint", await repeat(() => runCommand("inspect", sdxl)));
 await runCommand("export", sd1, "-o", sd1Bundle, "--overwrite");
 const generated = await runCommand("generate", sd1Bundle, "--prompt", "a house", "--steps", "1", "--seed", "1", "-o", image, "--overwrite");
