@@ -319,6 +319,11 @@ std::unique_ptr<Sampling> Network::StartSampling(const SamplingOptions& options)
   return std::make_unique<Sampling>(cuda_, stream_, *arithmetic_, inference_->latent_kernels(), options, network);
 }
 
+void Network::EndSampling(std::unique_ptr<Sampling> sampling) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  sampling.reset();
+}
+
 SamplingOutcome Network::Execute(Sampling& sampling, const std::vector<LatentCommand>& commands) {
   const std::lock_guard<std::mutex> lock(mutex_);
   cuda_->Enter();

@@ -100,8 +100,10 @@ class Network {
   std::vector<NetworkOutput> Run(const std::vector<HostTensor>& inputs);
   /** Runs a VAE decoder on latents that `Finished` gave. */
   DecodedImage Decode(const LatentInput& latents);
-  /** The network must outlive it; only it uses it. */
+  /** The network must outlive it, and is to end it. */
   std::unique_ptr<Sampling> StartSampling(const SamplingOptions& options);
+  /** Waits for what it still does and frees its memory, while nothing else runs. */
+  void EndSampling(std::unique_ptr<Sampling> sampling);
   SamplingOutcome Execute(Sampling& sampling, const std::vector<LatentCommand>& commands);
   /** Where one image of latents of this network's sampling is; its work is done. */
   CUdeviceptr Finished(const Sampling& sampling, std::size_t slot, std::size_t image);

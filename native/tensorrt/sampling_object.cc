@@ -38,6 +38,13 @@ Napi::Value ToImage(Napi::Env env, const DecodedImage& image) {
 }
 }  // namespace
 
+SamplingObject::Running::Running(std::shared_ptr<Network> of, const SamplingOptions& options)
+    : network(std::move(of)), sampling(network->StartSampling(options)) {}
+
+SamplingObject::Running::~Running() {
+  network->EndSampling(std::move(sampling));
+}
+
 Napi::Function SamplingObject::Define(Napi::Env env) {
   return DefineClass(env, "Sampling",
                      {
@@ -65,10 +72,7 @@ Napi::Value SamplingObject::Start(const std::shared_ptr<Network>& network, const
   const Napi::Object object = info[0].As<Napi::Object>();
   using Started = std::shared_ptr<Running>;
   const auto work = [network, options = ReadSamplingOptions(object)](const std::atomic<bool>&) {
-    auto running = std::make_shared<Running>();
-    running->network = network;
-    running->sampling = network->StartSampling(options);
-    return running;
+    return std::make_shared<Running>(network, options);
   };
   const auto convert = [&constructor](Napi::Env env, Started& running) -> Napi::Value {
     return constructor.New({Napi::External<Started>::New(env, &running)});

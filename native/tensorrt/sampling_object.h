@@ -20,7 +20,12 @@ class SamplingObject : public Napi::ObjectWrap<SamplingObject> {
  private:
   /** A sampling and the network that it runs, which goes after it. */
   struct Running {
-    std::shared_ptr<Network> network;
+    Running(std::shared_ptr<Network> of, const SamplingOptions& options);
+    ~Running();
+    Running(const Running&) = delete;
+    Running& operator=(const Running&) = delete;
+
+    const std::shared_ptr<Network> network;
     std::unique_ptr<Sampling> sampling;
   };
 
