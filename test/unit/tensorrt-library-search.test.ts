@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
@@ -40,6 +40,19 @@ describe("where TensorRT is looked for", () => {
     expect(reasons.get(`the setting: ${join(folder, "setting", LIBRARY)}`)).toBe("the file does not exist");
     expect(reasons.get(`TENSORRT_ROOT: ${join(folder, "root", "lib", LIBRARY)}`)).toMatch(/cannot be loaded/);
     expect(reasons.get("Python's packages: /nowhere/python")).toBe("there is no such program");
+  });
+
+  test.skipIf(addon === undefined || process.platform === "win32")("a Python is asked once; a program that is none is told", () => {
+    const [python, other] = [join(folder, "python"), join(folder, "other")];
+    writeFileSync(python, `#!/bin/sh\necho asked >> ${join(folder, "calls")}\necho '["${join(folder, "site")}"]'\n`, { mode: 0o755 });
+    writeFileSync(other, "#!/bin/sh\necho hello\n", { mode: 0o755 });
+    for (let i = 0; i < 2; i++) {
+      const places = findTensorRt("tensorrt-rtx", search(python)).tried.map(({ place }) => place);
+      expect(places).toContain(`Python's packages: ${join(folder, "site", "tensorrt_rtx_libs", LIBRARY)}`);
+    }
+    expect(readFileSync(join(folder, "calls"), "utf8")).toBe("asked\n");
+    const reasons = new Map(findTensorRt("tensorrt-rtx", search(other)).tried.map(({ place, reason }) => [place, reason]));
+    expect(reasons.get(`Python's packages: ${other}`)).toBe("it does not say where its packages are");
   });
 
   test.skipIf(addon === undefined)("what is missing is one sentence with what to do", () => {

@@ -116,13 +116,22 @@ function* places(
   if (installed) yield { label: "the installed runtime", folder: join(installed, packageName) };
 }
 
+/** By program: a Python's folders do not change while a process lives, and asking it takes a tenth of a second. */
+const knownFolders = new Map<string, readonly string[]>();
+
 /** The folders that a Python's packages are in; none where there is no Python. */
 function pythonFolders(python: string | undefined, tried: TriedPlace[]): readonly string[] {
   const program = python ?? DEFAULT_PYTHON;
+  const known = knownFolders.get(program);
+  if (known) return known;
   const script = "import json, site, sysconfig; print(json.dumps([sysconfig.get_path('purelib'), site.getusersitepackages()]))";
   const { status, stdout, error } = spawnSync(program, ["-I", "-c", script], { encoding: "utf8", timeout: 10_000, windowsHide: true });
   try {
-    if (status === 0) return [...new Set(z.array(z.string()).parse(JSON.parse(stdout)))];
+    if (status === 0) {
+      const folders = [...new Set(z.array(z.string()).parse(JSON.parse(stdout)))];
+      knownFolders.set(program, folders);
+      return folders;
+    }
   } catch {
     // It is told below: a program of that name that is no Python may print anything.
   }

@@ -72,6 +72,22 @@ test("a job that fails for a program rejects with its sentence and shows nothing
   );
 });
 
+test("the runtime cannot be installed without a Python, which is said", async () => {
+  const python = inWorkspace("python3");
+  await assert.rejects(
+    Promise.resolve(vscode.commands.executeCommand("tensorrt.installRuntime", { python })),
+    // A build without TensorRT's headers has no use for the runtime, and says that first.
+    /^WorkerError: (There is no Python with pip here: .*python3 cannot be run|TensorRT-RTX would be of no use here)/,
+  );
+});
+
+test("an engine that was built for something else is told with what to do", async () => {
+  const { bundle } = await demoEngine();
+  const options = { engine: bundle, prompt: "ball", backend: "tensorrt" };
+  const refused = /was built for onnxruntime, not tensorrt\. Export the checkpoint again with --backend tensorrt/;
+  await assert.rejects(Promise.resolve(vscode.commands.executeCommand("tensorrt.generateImage", options)), refused);
+});
+
 test("engines are loaded and unloaded", async () => {
   const { bundle } = await demoEngine();
   const loaded = await vscode.commands.executeCommand<{ readonly path: string; readonly memoryBytes: number }>("tensorrt.loadEngine", {

@@ -27,6 +27,7 @@ const REFUSED: readonly [command: string, options: () => object][] = [
   ["tensorrt.extractLora", () => ({ original: "a", tuned: "b", output: inWorkspace("engine") })],
   ["tensorrt.resizeLora", () => ({ lora: inWorkspace("loras", "ink.safetensors"), rank: 1, output: inWorkspace("engine") })],
   ["tensorrt.mergeLoras", () => ({ lora: [inWorkspace("loras", "ink.safetensors")], output: inWorkspace("engine") })],
+  ["tensorrt.installRuntime", () => ({ python: "/nowhere/python3" })],
   ["tensorrt.loadEngine", () => ({ engine: inWorkspace("engine") })],
 ];
 
