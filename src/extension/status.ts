@@ -32,7 +32,7 @@ function links(state: WorkerState, engine: string | undefined): readonly (readon
   if (state === "crashed") return [restart, ...looks];
   if (engine === undefined) return [[vscode.l10n.t("Load Engine"), "tensorrt.loadEngine"], ...looks];
   return [
-    [vscode.l10n.t("Generate Image…"), "tensorrt.generateImage"],
+    [vscode.l10n.t("Generation Panel"), "tensorrt.openGenerationPanel"],
     [vscode.l10n.t("Add to Stack"), "tensorrt.addToStack"],
     [vscode.l10n.t("Unload Engine"), "tensorrt.unloadEngine"],
     restart,

@@ -17,6 +17,9 @@ interface Manifest {
     /** Rows have no key of their own: a key selects the focused row, then runs the command. */
     readonly keybindings: readonly (Clause & { readonly args: { readonly commands: readonly (string | Clause)[] } })[];
     readonly viewsWelcome: readonly (Clause & { readonly view: string; readonly contents: string })[];
+    readonly walkthroughs: readonly {
+      readonly steps: readonly { readonly description: string; readonly completionEvents: readonly string[] }[];
+    }[];
     readonly configuration: readonly { readonly properties: Readonly<Record<string, { readonly default: unknown }>> }[];
   };
 }
@@ -106,15 +109,21 @@ test("commands that ask for nothing by themselves are not in the palette", () =>
   assert.deepEqual(hidden.toSorted(), NOT_IN_PALETTE);
 });
 
-test("commands of menus, keys and welcome texts exist", async () => {
+test("commands of menus, keys, welcome texts and the walkthrough exist", async () => {
+  await extension().activate();
   const known = new Set(await vscode.commands.getCommands(true));
-  const { menus, keybindings, viewsWelcome } = contributes();
+  const { menus, keybindings, viewsWelcome, walkthroughs } = contributes();
+  const steps = walkthroughs.flatMap((walkthrough) => walkthrough.steps);
   const keyed = keybindings.flatMap(({ command, args }) => [{ command }, ...args.commands]);
   const clauses = [...Object.values(menus).flat(), ...keyed];
   const named = clauses.map((clause) => (typeof clause === "string" ? clause : clause.command));
-  const links = viewsWelcome.flatMap(({ contents }) => Array.from(contents.matchAll(/\(command:([\w.]+)/g), ([, command]) => command));
-  assert.ok(links.length > 0);
-  for (const command of [...named, ...links]) assert.ok(command !== undefined && known.has(command), command);
+  const texts = [...viewsWelcome.map(({ contents }) => contents), ...steps.map(({ description }) => description)];
+  const links = texts.flatMap((text) => Array.from(text.matchAll(/\(command:([\w.]+)/g), ([, command]) => command));
+  assert.ok(links.length >= steps.length);
+  const events = steps.flatMap(({ completionEvents }) => completionEvents.map((event) => event.split(":", 2) as [string, string]));
+  const awaited = events.flatMap(([event, command]) => (event === "onCommand" ? [command] : []));
+  for (const [event, key] of events) if (event === "onContext") assert.ok(Object.hasOwn(OWN_KEYS, key), key);
+  for (const command of [...named, ...links, ...awaited]) assert.ok(command !== undefined && known.has(command), command);
 });
 
 test("settings have the defaults of package.json", () => {

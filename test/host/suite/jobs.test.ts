@@ -42,20 +42,29 @@ test("inspect tells a checkpoint's tensors", async () => {
   assert.equal(result.tensors.length, 1047);
 });
 
-test("inspect on a file opens a read-only text", async () => {
+/** Waits until the active tab shows what `isShown` looks for. */
+function untilTab(what: string, isShown: (input: unknown) => boolean): Promise<boolean> {
+  return until(what, () => isShown(vscode.window.tabGroups.activeTabGroup.activeTab?.input));
+}
+
+test("inspect on a LoRA opens the inspector", async () => {
   await vscode.commands.executeCommand("tensorrt.inspect", vscode.Uri.file(inWorkspace("loras", "ink.safetensors")));
-  const document = vscode.window.activeTextEditor?.document;
-  assert.equal(document?.uri.scheme, "tensorrt-report");
-  assert.match(document.getText(), /lora_unet_\S+\.lora_down\.weight/);
+  await untilTab("the inspector", (input) => input instanceof vscode.TabInputCustom && input.viewType === "tensorrt.deltaEditor");
+});
+
+test("inspect on an engine opens a read-only text", async () => {
+  const { bundle } = await demoEngine();
+  await vscode.commands.executeCommand("tensorrt.inspect", vscode.Uri.file(bundle));
+  const document = await until("the text", () => vscode.window.activeTextEditor?.document);
+  assert.equal(document.uri.scheme, "tensorrt-report");
+  assert.match(document.getText(), /engine bundle \(sdxl\)/);
   assert.equal(vscode.workspace.fs.isWritableFileSystem(document.uri.scheme) ?? false, false);
 });
 
 test("doctor opens what it found", async () => {
   const result = await vscode.commands.executeCommand<Jobs["doctor"]["result"]>("tensorrt.doctor");
   assert.ok(result.findings.some(({ name, state }) => /ONNX Runtime/.test(name) && state === "found"));
-  const { input } = await until("its tab", () => vscode.window.tabGroups.activeTabGroup.activeTab);
-  assert.ok(input instanceof vscode.TabInputWebview);
-  assert.match(input.viewType, /tensorrt\.doctor$/);
+  await untilTab("its page", (input) => input instanceof vscode.TabInputWebview && input.viewType.endsWith("tensorrt.doctor"));
 });
 
 test("a job that fails for a program rejects with its sentence and shows nothing", async () => {
