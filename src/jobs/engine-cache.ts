@@ -3,6 +3,7 @@ import type { Component } from "../models/architecture.ts";
 import { isArchitecture, type Architecture } from "../models/architecture.ts";
 import type { ModelConfiguration } from "../models/configuration.ts";
 import { modelConfigurationSchema } from "../models/configuration-schema.ts";
+import { formatBytes } from "../formats/atomic-file.ts";
 import { readEngineBundle, type EngineBundle } from "../formats/engine-bundle.ts";
 import { throwIfCancelled, UserError } from "../formats/errors.ts";
 import type { WeightArithmetic } from "../lora/merge.ts";
@@ -51,6 +52,14 @@ export async function openBundle(path: string): Promise<OpenedBundle> {
     throw new UserError("bundle.invalid", `${folder}: the model's configuration in engine.json is not valid. Export the checkpoint again.`);
   }
   return { folder, bundle, architecture: bundle.architecture, configuration: configuration.data };
+}
+
+/** ": plans 5.2 GB, …" of an engine on a GPU. */
+function gpuWords(engine: Engine): string {
+  const { gpu } = engine.memory();
+  if (!gpu) return "";
+  const [plan, contexts, base, free, total] = [gpu.plan, gpu.contexts, gpu.base, gpu.free, gpu.total].map(formatBytes);
+  return `: plans ${plan}, contexts ${contexts}, base ${base} on the GPU, of which ${free} of ${total} are free`;
 }
 
 /** The engines that a process holds, one for each bundle, and what computes on their weights. */
@@ -109,7 +118,7 @@ export class EngineCache {
       signal: context.signal,
       onProgress: (component, fraction) => report(fraction, 1, component),
     });
-    context.log("info", `loaded ${folder}`);
+    context.log("info", `loaded ${folder}${gpuWords(engine)}`);
     const adapters = new AdapterCache(opened);
     const loaded = { ...opened, engine, adapters, stack: new LoadedStack(engine, adapters), jobs: new Mutex() };
     this.#loaded.set(folder, { bundle: loaded, ...key });

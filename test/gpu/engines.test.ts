@@ -95,9 +95,9 @@ describe("engines", () => {
   test("what was built elsewhere is refused with a sentence", async () => {
     const { bundle } = emoji.opened;
     const other = { ...emoji.opened, bundle: { ...bundle, backend: { ...bundle.backend, version: "9.9.9" } } };
-    await assert.rejects(loadBundle(tensorRtBackend, other), { code: "bundle.invalid", message: /built with TensorRT 9\.9\.9; here is/ });
+    await assert.rejects(loadBundle(tensorRtBackend, other), { code: "bundle.mismatch", message: /built with TensorRT 9\.9\.9; here is/ });
     const card = { ...emoji.opened, bundle: { ...bundle, computeCapability: "8.6" } };
-    await assert.rejects(loadBundle(tensorRtBackend, card), { code: "bundle.invalid", message: /compute capability 8\.6/ });
+    await assert.rejects(loadBundle(tensorRtBackend, card), { code: "bundle.mismatch", message: /compute capability 8\.6/ });
   });
 
   test("used after it was unloaded", async () => {

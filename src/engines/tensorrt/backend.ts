@@ -5,6 +5,7 @@ import { buildForTensorRt } from "./build.ts";
 import { capabilityText, findGpu, requireGpu, RTX_CAPABILITIES } from "./gpu.ts";
 import { findTensorRt, requireTensorRt, type FoundLibrary, type TensorRtName } from "./library-search.ts";
 import { loadNetwork } from "./load-network.ts";
+import type { NativeGpu } from "./native.ts";
 import { selfTestBundle } from "./self-test.ts";
 import { TensorRtEngine } from "./tensorrt-engine.ts";
 import { TensorRtNetwork } from "./tensorrt-network.ts";
@@ -31,8 +32,11 @@ function makeBackend(name: TensorRtName): Backend {
 export function isUsableHere(name: TensorRtName): boolean {
   // First, because it costs least: without a GPU no library is searched for.
   const gpu = findGpu();
-  if (typeof gpu === "string" || (name === "tensorrt-rtx" && !RTX_CAPABILITIES.includes(gpu.computeCapability))) return false;
-  return findTensorRt(name).library !== undefined;
+  return typeof gpu !== "string" && runsOn(name, gpu) && findTensorRt(name).library !== undefined;
+}
+
+function runsOn(name: TensorRtName, { computeCapability }: NativeGpu): boolean {
+  return name === "tensorrt" || RTX_CAPABILITIES.includes(computeCapability);
 }
 
 async function load(name: TensorRtName, request: LoadRequest): Promise<TensorRtEngine> {
@@ -65,6 +69,13 @@ async function load(name: TensorRtName, request: LoadRequest): Promise<TensorRtE
 function requireMatch(name: TensorRtName, folder: string, bundle: EngineBundle): Library {
   // First, because it costs least: without a GPU no library is searched for.
   const gpu = requireGpu();
+  if (!runsOn(name, gpu)) {
+    const capability = capabilityText(gpu.computeCapability);
+    throw new UserError(
+      "gpu.unavailable",
+      `${folder} cannot run here: TensorRT-RTX does not run on ${gpu.name} (compute capability ${capability}). Export the checkpoint again with --backend tensorrt.`,
+    );
+  }
   const library = requireTensorRt(name);
   const { information } = library;
   const advice = "Export the checkpoint again on this machine.";
