@@ -9,6 +9,7 @@ import { parseArgs } from "node:util";
 import { tensorRtBackend } from "../../src/engines/tensorrt/backend.ts";
 import { openStoredDelta } from "../../src/engines/tensorrt/stored-delta.ts";
 import type { Engine, Inputs } from "../../src/engines/engine.ts";
+import type { Tensor } from "../../src/formats/tensor.ts";
 import type { Profile } from "../../src/formats/engine-profile.ts";
 import { describeBase } from "../../src/jobs/base-description.ts";
 import { openBundle, type OpenedBundle } from "../../src/jobs/engine-cache.ts";
@@ -49,6 +50,11 @@ async function timed<Result>(what: string, measured: () => Promise<Result>): Pro
   return result;
 }
 
+interface UnetInputs extends Record<string, Tensor> {
+  readonly x: Tensor;
+  readonly timesteps: Tensor;
+}
+
 const median = (times: readonly number[]) => times.toSorted((a, b) => a - b)[times.length >> 1]!;
 
 async function steps(what: string, engine: Engine, inputs: Inputs, count = 30): Promise<void> {
@@ -62,7 +68,33 @@ async function steps(what: string, engine: Engine, inputs: Inputs, count = 30): 
   report(`${what}: step, least`, Math.min(...times));
 }
 
-function inputsOf({ configuration }: OpenedBundle): Inputs {
+/** Steps as `generate` runs them: latents and guidance stay on the GPU, which may be one step behind. */
+async function sampledSteps(what: string, engine: Engine, { x, timesteps, ...inputs }: UnetInputs, count = 30): Promise<number[]> {
+  const [batch, ...rest] = x.dims as [number, ...number[]];
+  const sampling = await engine.startSampling!({ dims: [batch / 2, ...rest], isGuided: true, inputs });
+  try {
+    const step = { inputScale: 1, timestep: timesteps.data[0]!, cfg: 7, cfgRescale: 0, skip: 1, out: 0 };
+    let latents = sampling.fromHost(x.data.slice(0, x.data.length / 2));
+    const run = async () => {
+      const started = performance.now();
+      latents = await sampling.denoise(latents, step);
+      sampling.keepOnly([latents]);
+      return performance.now() - started;
+    };
+    const first: number[] = [];
+    for (let index = 0; index < 5; index++) first.push(await run());
+    await sampling.toHost(latents);
+    const started = performance.now();
+    for (let index = 0; index < count; index++) await run();
+    await sampling.toHost(latents);
+    report(`${what}: step with latents on the GPU, mean of ${count}`, (performance.now() - started) / count);
+    return first;
+  } finally {
+    await sampling.close();
+  }
+}
+
+function inputsOf({ configuration }: OpenedBundle): UnetInputs {
   const generator = new TorchGenerator(0n);
   const { inChannels, contextWidth, admWidth } = configuration.unet!;
   return {
@@ -134,6 +166,7 @@ await engine.run("unet", inputs);
 report("load to the first step's end", performance.now() - startedLoading);
 memory("base on the GPU", engine);
 await steps("refittable", engine, inputs);
+await sampledSteps("refittable", engine, inputs);
 
 const files = Array.from({ length: 4 }, (_, index) => join(work, `${values.architecture}-${rank}-${index}.trt_lora`));
 const deltas: Delta[] = [];
@@ -143,6 +176,9 @@ for (const [index, file] of files.entries()) {
   deltas.push(await switchFromFile(index === 0 ? "one LoRA" : undefined, file));
 }
 await change("one LoRA", engine, [{ delta: deltas[0]!, scale: 1 }]);
+const afterSwitch = await sampledSteps("one LoRA", engine, inputs);
+// An ordinary run, then one that is captured as a graph; each is answered when the one before it is done.
+afterSwitch.forEach((time, index) => report(`one LoRA: step ${index + 1} after the switch`, time));
 await change(
   "stack of four",
   engine,
