@@ -33,7 +33,14 @@ mkdirSync(`${root}dist`, { recursive: true });
 writeFileSync(`${root}dist/package.json`, '{"type":"commonjs"}\n');
 
 const builds = [
-  build({ ...common, entryPoints: ["src/extension/extension.ts"], outfile: "dist/extension.js", external: ["vscode"] }),
+  build({
+    ...common,
+    entryPoints: ["src/extension/extension.ts"],
+    outfile: "dist/extension.js",
+    external: ["vscode"],
+    // jsonc-parser's other form asks for its parts at run time.
+    mainFields: ["module", "main"],
+  }),
   build({
     ...common,
     entryPoints: [{ in: "src/worker/main.ts", out: "worker" }],

@@ -7,6 +7,7 @@ import { runJob } from "../jobs/run.ts";
 import { isBatchFile } from "./batch-results.ts";
 import { readBatch } from "./batch.ts";
 import { splitOptions, type Command } from "./command.ts";
+import { fileOfError } from "./error-file.ts";
 import { Output } from "./output.ts";
 import { makeProgram } from "./program.ts";
 import { BATCH_HEADING, runBatch } from "./run-batch.ts";
@@ -45,11 +46,13 @@ async function perform(command: Command): Promise<boolean> {
 async function performJobs(path: string, shared: Readonly<Record<string, unknown>>): Promise<void> {
   const output = new Output(splitOptions({ kind: "generate", options: shared, file: path }).common);
   try {
-    const commands = await readBatch(path, shared);
+    const { commands, problems } = await readBatch(path, shared);
+    for (const { line, message } of problems) report(output, new UserError("option.invalid", message), { options: {}, file: path, line });
+    if (problems.length > 0) return;
     if (isBatchFile(path)) return await performBatch(path, commands, shared["overwrite"] === true, output);
     for (const command of commands) if (!(await perform(command))) return;
   } catch (error) {
-    report(output, error, { file: path });
+    report(output, error, { options: {}, file: path });
   }
 }
 
@@ -69,8 +72,9 @@ async function performBatch(path: string, commands: readonly Command[], overwrit
   ]);
 }
 
-function report(output: Output, error: unknown, { file, line }: Pick<Command, "file" | "line">): void {
-  output.error(error, file, line);
+/** An error in a file of jobs is told with its line there, any other with the file it is about. */
+function report(output: Output, error: unknown, command: Pick<Command, "options" | "file" | "line">): void {
+  output.error(error, command.line === undefined ? fileOfError(error, command) : command.file, command.line);
   process.exitCode = exitCode(error);
 }
 

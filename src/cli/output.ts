@@ -57,13 +57,17 @@ export class Output {
     else stdout.write(`${words}\n`);
   }
 
-  /** One line that a problem matcher can read: `FILE:LINE:1: error: MESSAGE [CODE]` where a file is known. */
-  error(error: unknown, file: string | undefined, lineNumber = 1): void {
+  /**
+   * One line that a problem matcher can read: `FILE:LINE:1: error: MESSAGE [CODE]` where a file is known.
+   * @param lineNumber in files that list jobs
+   */
+  error(error: unknown, file: string | undefined, lineNumber?: number): void {
     this.#clearBar();
     const { code, message } = describeError(error);
-    if (this.#json) this.#line({ type: "error", code, message });
+    const place = { ...(file !== undefined && { file }), ...(lineNumber !== undefined && { line: lineNumber }) };
+    if (this.#json) this.#line({ type: "error", code, message, ...place });
     stderr.write(
-      file === undefined ? `tensorrt-redux: error: ${message} [${code}]\n` : `${file}:${lineNumber}:1: error: ${message} [${code}]\n`,
+      file === undefined ? `tensorrt-redux: error: ${message} [${code}]\n` : `${file}:${lineNumber ?? 1}:1: error: ${message} [${code}]\n`,
     );
     if (this.#level === "debug" && error instanceof Error && error.stack) stderr.write(`${error.stack}\n`);
   }
@@ -81,9 +85,8 @@ export class Output {
 
 /** The code and the one line of any error; what was not thrown on purpose is "internal". */
 export function describeError(error: unknown): { readonly code: string; readonly message: string } {
-  if (error instanceof UserError) return { code: error.code, message: error.message };
-  const text = error instanceof Error ? error.message : String(error);
-  return { code: "internal", message: `Unexpected error: ${text.split("\n", 1)[0]}` };
+  const text = (error instanceof Error ? error.message : String(error)).replaceAll(/\s*[\r\n]+\s*/g, " ");
+  return error instanceof UserError ? { code: error.code, message: text } : { code: "internal", message: `Unexpected error: ${text}` };
 }
 
 const BAR_WIDTH = 24;

@@ -171,3 +171,6 @@ export function setContext<K extends keyof ContextKeys>(key: K, value: ContextKe
 export const REPORT_SCHEME = "tensorrt-report";
 
 export const TASK_TYPE = "tensorrt";
+
+/** The language of batch files. */
+export const BATCH_LANGUAGE = "tensorrt-batch";

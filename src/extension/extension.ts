@@ -1,4 +1,5 @@
 import * as vscode from "vscode";
+import { registerBatchLanguage } from "./batch/language.ts";
 import { loadEngine, unloadEngine } from "./commands/engines.ts";
 import { selectedPaths } from "./commands/arguments.ts";
 import { compareDeltas } from "./commands/compareDeltas.ts";
@@ -84,6 +85,7 @@ export function activate(context: vscode.ExtensionContext): void {
     comparisons.register(),
     new InspectorEditor(services, { extensionUri: context.extensionUri, storageUri: context.globalStorageUri }).register(),
     vscode.tasks.registerTaskProvider(TASK_TYPE, tasks),
+    registerBatchLanguage(context.extension.packageJSON as object, files, worker, log),
     stackView.register(),
     trackStacks(stacks),
     restartOnOtherPlaces(worker),

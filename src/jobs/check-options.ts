@@ -5,18 +5,40 @@ import { UserError } from "../formats/errors.ts";
 export function checkOptions<Schema extends z.ZodType>(schema: Schema, options: unknown): z.output<Schema> {
   const parsed = schema.safeParse(options);
   if (parsed.success) return parsed.data;
-  throw new UserError("option.invalid", describeIssue(parsed.error.issues[0]!, options));
+  throw new UserError("option.invalid", describeIssue(parsed.error.issues[0]!, options, optionName).message);
+}
+
+/** What is wrong with one option. */
+export interface OptionProblem {
+  /** The option, and where in its value. */
+  readonly path: readonly PropertyKey[];
+  readonly missing: boolean;
+  readonly message: string;
+}
+
+/**
+ * Everything that is wrong with a job's options.
+ * @param nameOf how an option is written where these come from
+ */
+export function optionProblems(schema: z.ZodType, options: unknown, nameOf: (option: string) => string): OptionProblem[] {
+  const parsed = schema.safeParse(options);
+  return parsed.success ? [] : parsed.error.issues.map((issue) => describeIssue(issue, options, nameOf));
 }
 
 type Issue = z.core.$ZodIssue;
 
-function describeIssue(issue: Issue, options: unknown): string {
-  if (issue.code === "unrecognized_keys") return `There is no option ${issue.keys.map(optionName).join(", ")}. Leave it out.`;
-  const [key] = issue.path;
-  if (key === undefined) return "The options are not an object.";
-  const value = issue.path.reduce<unknown>((object, step) => (object as Record<PropertyKey, unknown> | undefined)?.[step], options);
-  const name = optionName(String(key));
-  return value === undefined ? `${name} is missing. Give it.` : `${name} ${shown(value)}: it must be ${wanted(issue)}.`;
+function describeIssue(issue: Issue, options: unknown, nameOf: (option: string) => string): OptionProblem {
+  if (issue.code === "unrecognized_keys") {
+    const message = `There is no option ${issue.keys.map(nameOf).join(", ")}. Leave it out.`;
+    return { path: [...issue.path, issue.keys[0]!], missing: false, message };
+  }
+  const { path } = issue;
+  const [key] = path;
+  if (key === undefined) return { path, missing: false, message: "The options are not an object." };
+  const value = path.reduce<unknown>((object, step) => (object as Record<PropertyKey, unknown> | undefined)?.[step], options);
+  const name = nameOf(String(key));
+  const missing = value === undefined;
+  return { path, missing, message: missing ? `${name} is missing. Give it.` : `${name} ${shown(value)}: it must be ${wanted(issue)}.` };
 }
 
 /** "cfgRescale" -> "--cfg-rescale" */

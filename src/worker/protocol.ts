@@ -1,6 +1,7 @@
 import type { z } from "zod";
 import type { EngineMemory } from "../engines/engine.ts";
 import type { ErrorCode } from "../formats/errors.ts";
+import type { BatchProblem } from "../jobs/batch-file.ts";
 import type { InspectionTarget, LayerTarget } from "../jobs/inspection/inspections.ts";
 import type { HeatMapTile, InspectionHeader, LayerDetail, LayerStatistics } from "../jobs/inspection/types.ts";
 import type { CompareResult } from "../jobs/comparison/types.ts";
@@ -64,7 +65,7 @@ export interface Jobs {
 
 export type JobKind = keyof Jobs;
 
-export type { AppliedStack, ComponentSummary, FileSummary, PictureParameters, PromptDescription };
+export type { AppliedStack, BatchProblem, ComponentSummary, FileSummary, PictureParameters, PromptDescription };
 
 /** A LoRA of an engine's stack, before defaults are filled in. */
 export type StackItem = z.input<typeof stackItemSchema>;
@@ -100,6 +101,8 @@ export interface Requests extends JobRequests, InspectionRequests {
     readonly params: { readonly engine: string; readonly prompts: readonly string[] };
     readonly result: readonly PromptDescription[];
   };
+  /** What is wrong with the lines of a batch file, whether saved or not. */
+  readonly "batch/check": { readonly params: { readonly text: string }; readonly result: readonly BatchProblem[] };
   readonly "picture/parameters": { readonly params: { readonly path: string }; readonly result: PictureParameters };
   /** Why an engine cannot run on this machine; null where nothing speaks against it. */
   readonly "engine/problem": { readonly params: { readonly path: string }; readonly result: string | null };

@@ -1,5 +1,6 @@
 import { type CancellationToken, type MessageConnection, ProgressType, ResponseError } from "vscode-jsonrpc/node";
 import { UserError, throwIfCancelled } from "../formats/errors.ts";
+import { parseBatch } from "../jobs/batch-file.ts";
 import type { JobContext } from "../jobs/context.ts";
 import { describePrompts } from "../jobs/describe-prompt.ts";
 import { describeFile } from "../jobs/describe.ts";
@@ -147,6 +148,8 @@ export function serve(connection: MessageConnection, engines: EngineCache, { res
   });
 
   handle("prompt/describe", ({ engine, prompts }) => describePrompts(engine, prompts));
+
+  handle("batch/check", ({ text }) => Promise.resolve(parseBatch(text).problems));
 
   handle("picture/parameters", ({ path }) => readPictureParameters(path));
 

@@ -90,7 +90,7 @@ describe("errors", () => {
 
     const json = await cli(["export", missing, "--json"]);
     expect(json.code).toBe(1);
-    expect(json.lines.at(-1)).toEqual({ type: "error", code: "file.missing", message });
+    expect(json.lines.at(-1)).toEqual({ type: "error", code: "file.missing", message, file: missing });
   });
 });
 
@@ -200,15 +200,15 @@ describe("--jobs", () => {
   });
 
   test.each<[string, readonly unknown[], RegExp]>([
-    ["a line that is no JSON", [{ prompt: "x" }, "{prompt: x}"], /line 2: it is not a JSON object/],
-    ["a line that is a list", ["[1]"], /line 1: it is not a JSON object/],
+    ["a line that is no JSON", [{ prompt: "x" }, "{prompt: x}"], /:2:1: error: It is not a JSON object/],
+    ["a line that is a list", ["[1]"], /:1:1: error: It is not a JSON object/],
     [
       "a wrong value in the last line",
       [{ prompt: "x" }, "# comment", { prompt: "x", sampler: "ddpm" }],
-      /line 3: --sampler ddpm: it must be one of/,
+      /:3:1: error: "sampler" ddpm: it must be one of/,
     ],
-    ["no prompt", [{ seed: 3 }], /line 1: --prompt is missing/],
-    ["an unknown name", [{ prompt: "x", cfg_scale: 7 }], /line 1: There is no option --cfg_scale/],
+    ["no prompt", [{ seed: 3 }], /:1:1: error: "prompt" is missing/],
+    ["an unknown name", [{ prompt: "x", cfg_scale: 7 }], /:1:1: error: There is no option "cfg_scale"/],
     ["no line", ["# nothing"], /holds no jobs/],
   ])("%s is found before anything runs: 2", async (_name, lines, message) => {
     const before = filesUnder(folder);

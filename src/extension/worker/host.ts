@@ -1,6 +1,7 @@
 import * as vscode from "vscode";
 import type {
   AppliedStack,
+  BatchProblem,
   FileSummary,
   InspectionMethod,
   JobKind,
@@ -109,6 +110,11 @@ export class WorkerHost implements vscode.Disposable {
     cancellation?: Cancellation,
   ): Promise<Requests[M]["result"]> {
     return (await this.#connect()).request(method, params, cancellation);
+  }
+
+  /** What is wrong with the lines of a batch file. */
+  async checkBatch(text: string): Promise<readonly BatchProblem[]> {
+    return (await this.#connect()).request("batch/check", { text });
   }
 
   /** Ends the process; the next request starts another. */
