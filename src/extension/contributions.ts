@@ -170,7 +170,5 @@ export function setContext<K extends keyof ContextKeys>(key: K, value: ContextKe
 /** Scheme of the read-only text documents of inspect and doctor. */
 export const REPORT_SCHEME = "tensorrt-report";
 
-export const TASK_TYPE = "tensorrt";
-
 /** The language of batch files. */
 export const BATCH_LANGUAGE = "tensorrt-batch";

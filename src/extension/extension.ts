@@ -14,7 +14,7 @@ import { runBatch } from "./commands/runBatch.ts";
 import type { Services } from "./commands/services.ts";
 import { addToStack, chooseEngine, clearStack, moveInStack, removeFromStack, setScale, toggleInStack } from "./commands/stack.ts";
 import { bake, extractLora, mergeLoras, resizeLora } from "./commands/tools.ts";
-import { registerCommands, TASK_TYPE } from "./contributions.ts";
+import { registerCommands } from "./contributions.ts";
 import { DoctorPanel } from "./doctor/panel.ts";
 import { EngineProblems } from "./engineProblems.ts";
 import { ModelFiles } from "./files.ts";
@@ -29,6 +29,7 @@ import { ReportDocuments } from "./reports.ts";
 import { trackStacks } from "./stack/context.ts";
 import { Stacks } from "./stack/stacks.ts";
 import { StatusItem } from "./status.ts";
+import { TASK_TYPE } from "./tasks/definition.ts";
 import { TaskProvider } from "./tasks/provider.ts";
 import { DeltasView } from "./views/deltas.ts";
 import { EnginesView } from "./views/engines.ts";
@@ -64,7 +65,7 @@ export function activate(context: vscode.ExtensionContext): void {
       argument ? selectedPaths(argument, selected) : stackView.selection.map(({ uri }) => uri.fsPath),
     worker,
   };
-  const tasks = new TaskProvider(context.asAbsolutePath("dist/cli.js"), environment, files);
+  const tasks = new TaskProvider(context.asAbsolutePath("dist/cli.js"), environment, files, stacks);
   const session = new GenerationSession(services);
   const panel = new GenerationPanel(context, services, session);
   const comparisons = new ComparisonPanels(services, context.extensionUri);

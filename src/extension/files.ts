@@ -96,6 +96,12 @@ export class ModelFiles implements vscode.Disposable {
     while (this.#describing && isMissing()) await Promise.race([this.#describing, this.#nextChange()]);
   }
 
+  /** Resolves once nothing waits to be described. */
+  async settled(): Promise<void> {
+    await this.listed();
+    while (this.#describing) await this.#describing;
+  }
+
   /** Has these files described before others that wait. */
   describe(paths: Iterable<string>): void {
     this.#want([...paths].filter((path) => this.#files.get(path)?.summary.kind === "undescribed"));

@@ -1,6 +1,7 @@
 import * as vscode from "vscode";
-import { BATCH_LANGUAGE, TASK_TYPE } from "../contributions.ts";
+import { BATCH_LANGUAGE } from "../contributions.ts";
 import type { ModelFiles } from "../files.ts";
+import { TASK_TYPE } from "../tasks/definition.ts";
 import type { WorkerHost } from "../worker/host.ts";
 import { BatchCompletion } from "./completion.ts";
 import { BatchDiagnostics } from "./diagnostics.ts";

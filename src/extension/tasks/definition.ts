@@ -3,6 +3,8 @@
  * serves them all and a new option needs no line here.
  */
 
+export const TASK_TYPE = "tensorrt";
+
 export const TASK_COMMANDS = ["export", "delta", "generate", "grid", "bench", "bake", "extract", "resize", "merge-loras"] as const;
 export type TaskCommand = (typeof TASK_COMMANDS)[number];
 

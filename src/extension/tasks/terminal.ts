@@ -64,3 +64,14 @@ export class CommandLineTerminal implements vscode.Pseudoterminal {
     this.#write.fire(`${text}\r\n`);
   }
 }
+
+/** A terminal of a run that did not begin. */
+export function endedTerminal(exitCode: number): vscode.Pseudoterminal {
+  const closed = new vscode.EventEmitter<number>();
+  return {
+    onDidWrite: new vscode.EventEmitter<string>().event,
+    onDidClose: closed.event,
+    open: () => closed.fire(exitCode),
+    close: () => closed.dispose(),
+  };
+}

@@ -44,10 +44,28 @@ test("the problem matcher finds the file that a task failed on", async () => {
   assert.equal(problems[0]!.source, "TensorRT");
 });
 
-test("checkpoints are offered as tasks", async () => {
-  const tasks = await vscode.tasks.fetchTasks({ type: "tensorrt" });
-  const offered = tasks.filter(({ source }) => source === "TensorRT").map(({ definition }) => definition["checkpoint"] as string);
-  assert.ok(offered.includes("models/emoji-xl.safetensors"), offered.join(", "));
+test("what the workspace is ready for is offered as tasks", async () => {
+  const expected = [
+    'generate engines-by-task {"engine":"engines-by-task"}',
+    'bench engines-by-task {"engine":"engines-by-task"}',
+    'delta engines-by-task {"engine":"engines-by-task","lora":"loras/ink.safetensors"}',
+  ];
+  const offered = async (): Promise<string[]> =>
+    (await vscode.tasks.fetchTasks({ type: "tensorrt" }))
+      .filter(({ source }) => source === "TensorRT")
+      .map(
+        ({ definition: { type: _type, command, ...options } }) =>
+          `${String(command)} ${String(options["engine"])} ${JSON.stringify(options)}`,
+      );
+  await until("the engine's tasks", async () => {
+    const found = await offered();
+    return expected.every((text) => found.includes(text));
+  });
+  assert.deepEqual(
+    (await offered()).filter((text) => text.startsWith("export ")),
+    [],
+    "the checkpoint has its engine",
+  );
 });
 
 test("ending a task ends its process and leaves nothing behind", async () => {
