@@ -12,7 +12,7 @@ namespace redux {
 namespace {
 constexpr std::size_t kSlotBytes = std::size_t{4} << 20;
 constexpr std::size_t kSlotsOfThread = 2;
-constexpr std::size_t kMostThreads = 8;
+constexpr std::size_t kMostThreads = 16;
 
 /** Pieces that fit into one slot together, from which one thread fills it. */
 std::vector<std::vector<HostPiece>> Batches(const std::vector<HostPiece>& pieces) {
@@ -25,9 +25,10 @@ std::vector<std::vector<HostPiece>> Batches(const std::vector<HostPiece>& pieces
         room = kSlotBytes;
       }
       const std::size_t bytes = std::min(piece.bytes, room);
-      batches.back().push_back({piece.to, piece.from, bytes});
+      batches.back().push_back({piece.to, piece.from, bytes, piece.source, piece.offset});
       piece.to += bytes;
-      piece.from = static_cast<const char*>(piece.from) + bytes;
+      if (piece.from) piece.from = static_cast<const char*>(piece.from) + bytes;
+      piece.offset += bytes;
       piece.bytes -= bytes;
       room -= bytes;
     }
@@ -69,7 +70,8 @@ bool Uploader::Upload(const std::vector<HostPiece>& pieces, const std::atomic<bo
         if (slot.used) slot.fetched.Wait();
         char* place = slot.buffer.data();
         for (const HostPiece& piece : batches[batch]) {
-          std::memcpy(place, piece.from, piece.bytes);
+          if (piece.from) std::memcpy(place, piece.from, piece.bytes);
+          else piece.source->Read(piece.offset, place, piece.bytes);
           stream_.Upload(piece.to, place, piece.bytes);
           place += piece.bytes;
         }

@@ -2,23 +2,27 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <vector>
 
+#include "byte_source.h"
 #include "cuda_stream.h"
 #include "pinned_buffer.h"
 
 namespace redux {
 
-/** One piece of the host's ordinary memory to be copied to the GPU. */
+/** Bytes to be copied to the GPU: of the host's ordinary memory, or, where `from` is null, of a source. */
 struct HostPiece {
   CUdeviceptr to = 0;
   const void* from = nullptr;
   std::size_t bytes = 0;
+  const ByteSource* source = nullptr;
+  std::uint64_t offset = 0;
 };
 
 /**
- * Copies ordinary host memory (or a mapped file) to the GPU at the speed of pinned memory: several threads copy into pinned buffers
+ * Copies ordinary host memory, or files, to the GPU at the speed of pinned memory: several threads copy into pinned buffers
  * of their own while the GPU fetches others.
  */
 class Uploader {

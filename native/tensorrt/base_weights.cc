@@ -1,7 +1,6 @@
 #include "base_weights.h"
 
 #include <algorithm>
-#include <cstring>
 #include <thread>
 #include <utility>
 
@@ -11,7 +10,7 @@
 namespace redux {
 
 namespace {
-constexpr std::size_t kMostThreads = 8;
+constexpr std::size_t kMostThreads = 16;
 }
 
 BaseWeights::BaseWeights(const Cuda& cuda, Uploader& uploader, std::vector<WeightInfo> weights, BasePlacement placement,
@@ -23,7 +22,7 @@ BaseWeights::BaseWeights(const Cuda& cuda, Uploader& uploader, std::vector<Weigh
     offsets_.push_back(total);
     total += Aligned(weight.Bytes());
     auto& file = files_[weight.file];
-    if (!file) file = std::make_unique<MappedFile>(weight.file);
+    if (!file) file = std::make_unique<ReadableFile>(weight.file);
     if (weight.offset > file->bytes() || weight.Bytes() > file->bytes() - weight.offset) {
       throw NativeError("bundle.invalid", weight.file + " ends before the weight \"" + weight.name + "\". Export the checkpoint again.");
     }
@@ -31,7 +30,7 @@ BaseWeights::BaseWeights(const Cuda& cuda, Uploader& uploader, std::vector<Weigh
   if (placement_ == BasePlacement::kGpu) {
     on_gpu_ = DeviceBuffer(cuda, total);
     std::vector<HostPiece> pieces;
-    for (const WeightInfo& weight : weights_) pieces.push_back({on_gpu_.address() + OffsetOf(weight), InFile(weight), weight.Bytes()});
+    for (const WeightInfo& weight : weights_) pieces.push_back(InFile(weight, on_gpu_.address() + OffsetOf(weight)));
     if (!uploader.Upload(pieces, cancelled)) throw NativeError("cancelled", "Loading the engine was cancelled.");
   } else if (placement_ == BasePlacement::kHost) {
     on_host_ = PinnedBuffer(cuda, total);
@@ -39,7 +38,7 @@ BaseWeights::BaseWeights(const Cuda& cuda, Uploader& uploader, std::vector<Weigh
     const std::size_t cores = std::max<std::size_t>(1, std::thread::hardware_concurrency());
     RunOnThreads(std::min(cores, kMostThreads), [&] {
       for (std::size_t i; !cancelled && (i = next++) < weights_.size();) {
-        std::memcpy(on_host_.data() + offsets_[i], InFile(weights_[i]), weights_[i].Bytes());
+        files_.at(weights_[i].file)->Read(weights_[i].offset, on_host_.data() + offsets_[i], weights_[i].Bytes());
       }
     });
     if (cancelled) throw NativeError("cancelled", "Loading the engine was cancelled.");
@@ -56,16 +55,17 @@ std::size_t BaseWeights::OffsetOf(const WeightInfo& weight) const {
   return offsets_[static_cast<std::size_t>(&weight - weights_.data())];
 }
 
-const char* BaseWeights::InFile(const WeightInfo& weight) const {
-  return files_.at(weight.file)->data() + weight.offset;
+HostPiece BaseWeights::InFile(const WeightInfo& weight, CUdeviceptr to) const {
+  return {to, nullptr, weight.Bytes(), files_.at(weight.file).get(), weight.offset};
 }
 
 CUdeviceptr BaseWeights::AddressOf(const WeightInfo& weight) const {
   return placement_ == BasePlacement::kGpu ? on_gpu_.address() + OffsetOf(weight) : 0;
 }
 
-const void* BaseWeights::HostValuesOf(const WeightInfo& weight) const {
-  return placement_ == BasePlacement::kHost ? on_host_.data() + OffsetOf(weight) : InFile(weight);
+HostPiece BaseWeights::PieceFor(const WeightInfo& weight, CUdeviceptr to) const {
+  if (placement_ != BasePlacement::kHost) return InFile(weight, to);
+  return {to, on_host_.data() + OffsetOf(weight), weight.Bytes()};
 }
 
 }  // namespace redux

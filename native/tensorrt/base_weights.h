@@ -10,7 +10,7 @@
 #include "../cuda/gpu_arithmetic.h"
 #include "../cuda/pinned_buffer.h"
 #include "../cuda/uploader.h"
-#include "files.h"
+#include "readable_file.h"
 
 namespace redux {
 
@@ -50,8 +50,8 @@ class BaseWeights {
   }
   /** On the GPU already, for BasePlacement::kGpu; else 0. */
   CUdeviceptr AddressOf(const WeightInfo& weight) const;
-  /** For the other placements: where the host has the values. */
-  const void* HostValuesOf(const WeightInfo& weight) const;
+  /** For the other placements: the values of the host's side, to be copied to this address. */
+  HostPiece PieceFor(const WeightInfo& weight, CUdeviceptr to) const;
   std::size_t GpuBytes() const {
     return on_gpu_.bytes();
   }
@@ -61,13 +61,13 @@ class BaseWeights {
 
  private:
   std::size_t OffsetOf(const WeightInfo& weight) const;
-  const char* InFile(const WeightInfo& weight) const;
+  HostPiece InFile(const WeightInfo& weight, CUdeviceptr to) const;
 
   const std::vector<WeightInfo> weights_;
   const BasePlacement placement_;
   std::unordered_map<std::string, std::size_t> places_;
   std::vector<std::size_t> offsets_;
-  std::unordered_map<std::string, std::unique_ptr<MappedFile>> files_;
+  std::unordered_map<std::string, std::unique_ptr<ReadableFile>> files_;
   DeviceBuffer on_gpu_;
   PinnedBuffer on_host_;
 };

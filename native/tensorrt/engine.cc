@@ -35,6 +35,7 @@ Engine::Engine(const TensorRtLibrary& library, Cuda cuda, Logger& logger, const 
     : cuda_(std::move(cuda)), runtime_(library.CreateRuntime(logger)) {
   const MappedFile plan(plan_file);
   plan_bytes_ = plan.bytes();
+  plan.Populate();
   engine_.reset(runtime_->deserializeCudaEngine(plan.data(), plan.bytes()));
   if (!engine_) ThrowTrouble(logger, "cannot load " + plan_file);
   jit_cache_ = std::make_unique<JitCache>(*engine_, jit_cache_file);

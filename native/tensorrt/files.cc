@@ -9,6 +9,8 @@
 #include <unistd.h>
 #endif
 
+#include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -16,6 +18,7 @@
 #include <random>
 
 #include "../cuda/native_error.h"
+#include "../run_on_threads.h"
 
 namespace redux {
 
@@ -62,6 +65,19 @@ MappedFile::~MappedFile() {
   if (data_) munmap(data_, bytes_);
 }
 #endif
+
+void MappedFile::Populate() const {
+#ifdef MADV_POPULATE_READ
+  constexpr std::size_t kPart = std::size_t{64} << 20;
+  constexpr std::size_t kMostThreads = 8;
+  std::atomic<std::size_t> next{0};
+  RunOnThreads(std::min(kMostThreads, bytes_ / kPart + 1), [&] {
+    for (std::size_t start; (start = kPart * next++) < bytes_;) {
+      madvise(static_cast<char*>(data_) + start, std::min(kPart, bytes_ - start), MADV_POPULATE_READ);
+    }
+  });
+#endif
+}
 
 std::vector<char> ReadFileIfThere(const std::string& path) {
   std::ifstream file(fs::u8path(path), std::ios::binary | std::ios::ate);

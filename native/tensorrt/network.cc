@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
-#include <map>
 
 #include "../cuda/native_error.h"
 
@@ -25,38 +24,64 @@ void StopIfCancelled(const std::atomic<bool>& cancelled) {
   if (cancelled) throw NativeError("cancelled", "The change of the weights was cancelled; the engine has the ones it had.");
 }
 
-/** Hands out a device buffer piece by piece. */
+void Reserve(DeviceBuffer& buffer, const Cuda& cuda, std::size_t bytes) {
+  if (buffer.bytes() >= bytes) return;
+  buffer = DeviceBuffer();  // First, so that there is never memory for both.
+  buffer = DeviceBuffer(cuda, bytes);
+}
+
+/** Hands out device memory piece by piece. */
 class Arena {
  public:
-  Arena(const Cuda& cuda, std::size_t bytes) : buffer_(cuda, bytes) {}
+  explicit Arena(const DeviceBuffer& buffer) : start_(buffer.address()) {}
 
   CUdeviceptr Take(std::size_t bytes) {
-    const CUdeviceptr address = buffer_.address() + used_;
+    const CUdeviceptr address = start_ + used_;
     used_ += Aligned(bytes);
     return address;
   }
 
  private:
-  DeviceBuffer buffer_;
+  const CUdeviceptr start_;
   std::size_t used_ = 0;
 };
 
-/** Opens the files that changes are in, each once, for as long as it lives. */
-class NumberFiles {
+/** Reads the addresses of the factors one after the other, in the order of MakeFactors. */
+class FactorReader {
  public:
-  const void* Find(const HostNumbers& numbers) {
-    if (numbers.data || numbers.count == 0) return numbers.data;
-    auto& file = files_[numbers.file];
-    if (!file) file = std::make_unique<MappedFile>(numbers.file);
-    if (numbers.offset > file->bytes() || numbers.Bytes() > file->bytes() - numbers.offset) {
-      throw NativeError("file.truncated", numbers.file + " has become shorter since it was opened. Load it again.");
-    }
-    return file->data() + numbers.offset;
+  explicit FactorReader(const FactorStore::Draft& factors) : next_(factors.addresses().begin()) {}
+
+  CUdeviceptr Next() {
+    return *next_++;
   }
 
  private:
-  std::map<std::string, std::unique_ptr<MappedFile>> files_;
+  std::vector<CUdeviceptr>::const_iterator next_;
 };
+
+GpuMerge MakeMerge(const WeightChange& change, FactorReader& factors) {
+  GpuMerge merge;
+  for (const ChangeTerm& term : change.terms) {
+    GpuTerm gpu_term{};
+    gpu_term.up = factors.Next();
+    gpu_term.up_type = term.up.type;
+    if (term.rank > 0) gpu_term.down = factors.Next();
+    gpu_term.down_type = term.down.type;
+    gpu_term.rank = term.rank;
+    gpu_term.scale = term.scale;
+    merge.terms.push_back(gpu_term);
+  }
+  return merge;
+}
+
+KindProgram MakeProgram(const ChangeProgram& change, FactorReader& factors) {
+  KindProgram program;
+  for (const HostNumbers& numbers : change.factors) program.factors.push_back({factors.Next(), numbers.type, numbers.count});
+  program.scratch = change.scratch;
+  program.code = change.code.data();
+  program.length = change.code.size();
+  return program;
+}
 
 NativeError NotFinite(const std::string& weight) {
   return NativeError("delta.invalid", "The stack makes values of " + weight +
@@ -93,18 +118,26 @@ void CheckSizes(const WeightInfo& weight, const WeightChange& change) {
 }  // namespace
 
 Network::Network(std::shared_ptr<const TensorRtLibrary> library, Cuda cuda, const Options& options, const std::atomic<bool>& cancelled)
-    : library_(std::move(library)), cuda_((cuda->Enter(), std::move(cuda))), stream_(cuda_), uploader_(cuda_, stream_) {
-  engine_ = std::make_unique<Engine>(*library_, cuda_, logger_, options.plan, options.jit_cache);
-  StopIfCancelled(cancelled);
-  arithmetic_ = std::make_unique<GpuArithmetic>(cuda_);
-  inference_ = std::make_unique<Inference>(cuda_, *engine_, logger_, stream_, *arithmetic_);
+    : library_(std::move(library)), cuda_((cuda->Enter(), std::move(cuda))), stream_(cuda_), uploader_(cuda_, stream_), factors_(cuda_) {
+  // What takes time and does not wait for the others: compiling kernels, copying the base and TensorRT's reading of the plan.
+  std::future<void> beside = std::async(std::launch::async, [&] {
+    cuda_->Enter();
+    arithmetic_ = std::make_unique<GpuArithmetic>(cuda_);
+    if (!options.weights.empty()) base_ = std::make_unique<BaseWeights>(cuda_, uploader_, options.weights, options.placement, cancelled);
+  });
   // Not isRefittable(): TensorRT 10.6 says no of engines that were built with REFIT_INDIVIDUAL, and refits them.
-  if (options.weights.empty()) return;
-  kinds_ = std::async(std::launch::async, [driver = cuda_] {
-             driver->Enter();
-             return std::make_shared<KindArithmetic>(driver);
-           }).share();
-  base_ = std::make_unique<BaseWeights>(cuda_, uploader_, options.weights, options.placement, cancelled);
+  const bool is_refittable = !options.weights.empty();
+  if (is_refittable) {
+    kinds_ = std::async(std::launch::async, [driver = cuda_] {
+               driver->Enter();
+               return std::make_shared<KindArithmetic>(driver);
+             }).share();
+  }
+  engine_ = std::make_unique<Engine>(*library_, cuda_, logger_, options.plan, options.jit_cache);
+  beside.get();
+  StopIfCancelled(cancelled);
+  inference_ = std::make_unique<Inference>(cuda_, *engine_, logger_, stream_, *arithmetic_);
+  if (!is_refittable) return;
   std::vector<std::string> names;
   for (const WeightInfo& weight : base_->all()) names.push_back(weight.name);
   refitter_ = std::make_unique<Refitter>(*library_, *engine_, logger_, names);
@@ -132,12 +165,13 @@ void Network::RefitAllFromBase(const std::atomic<bool>& cancelled) {
     bytes += Aligned(weight.Bytes());
   }
   const bool on_gpu = base_->placement() == BasePlacement::kGpu;
-  Arena arena(cuda_, on_gpu ? 0 : bytes);
+  const DeviceBuffer buffer(cuda_, on_gpu ? 0 : bytes);
+  Arena arena(buffer);
   std::vector<PlacedWeight> placed;
   std::vector<HostPiece> pieces;
   for (const WeightInfo* weight : weights) {
     placed.emplace_back(weight, on_gpu ? base_->AddressOf(*weight) : arena.Take(weight->Bytes()));
-    if (!on_gpu) pieces.push_back({placed.back().second, base_->HostValuesOf(*weight), weight->Bytes()});
+    if (!on_gpu) pieces.push_back(base_->PieceFor(*weight, placed.back().second));
   }
   if (!uploader_.Upload(pieces, cancelled)) StopIfCancelled(cancelled);
   RefitWith(placed, cancelled);
@@ -165,7 +199,7 @@ void Network::RefitWith(const std::vector<PlacedWeight>& placed, const std::atom
       if (address == 0) {
         siblings.emplace_back(cuda_, weight->Bytes());
         address = siblings.back().address();
-        static_cast<void>(uploader_.Upload({{address, base_->HostValuesOf(*weight), weight->Bytes()}}, {}));
+        static_cast<void>(uploader_.Upload({base_->PieceFor(*weight, address)}, {}));
       }
       refitter_->Set(name, ToTensorRt(weight->type), address, static_cast<std::int64_t>(weight->Count()));
     }
@@ -180,6 +214,37 @@ void Network::RefitWith(const std::vector<PlacedWeight>& placed, const std::atom
   inference_->WeightsChanged();
 }
 
+std::set<std::string> Network::CheckChanges(const std::vector<WeightChange>& changes) const {
+  std::set<std::string> names;
+  for (const WeightChange& change : changes) {
+    const WeightInfo* weight = base_->Find(change.name);
+    if (!weight || !refitter_->Has(change.name)) {
+      throw NativeError("delta.invalid", "The engine has no weight " + change.name + " that can be changed. Export the checkpoint again.");
+    }
+    CheckSizes(*weight, change);
+    if (!names.insert(change.name).second) throw NativeError("delta.invalid", "The weight " + change.name + " is changed twice.");
+  }
+  return names;
+}
+
+FactorStore::Draft Network::MakeFactors(const std::vector<WeightChange>& changes) {
+  std::vector<const HostNumbers*> factors;
+  for (const WeightChange& change : changes) {
+    for (const ChangeTerm& term : change.terms) {
+      factors.push_back(&term.up);
+      if (term.rank > 0) factors.push_back(&term.down);
+    }
+    for (const HostNumbers& numbers : change.program.factors) factors.push_back(&numbers);
+  }
+  try {
+    return factors_.Make(factors);
+  } catch (const NativeError& error) {
+    if (error.code() != std::string("gpu.memory") || factors_.Bytes() == 0) throw;
+    factors_.Clear();
+    return factors_.Make(factors);
+  }
+}
+
 ChangeTimes Network::SetChanges(const std::vector<WeightChange>& changes, const std::atomic<bool>& cancelled) {
   const std::lock_guard<std::mutex> lock(mutex_);
   cuda_->Enter();
@@ -192,91 +257,61 @@ ChangeTimes Network::SetChanges(const std::vector<WeightChange>& changes, const 
   const Clock::time_point started = Clock::now();
   StopIfCancelled(cancelled);
 
-  std::set<std::string> now_changed;
-  std::size_t factor_bytes = 0;
-  std::size_t weight_bytes = 0;
-  for (const WeightChange& change : changes) {
-    const WeightInfo* weight = base_->Find(change.name);
-    if (!weight || !refitter_->Has(change.name)) {
-      throw NativeError("delta.invalid", "The engine has no weight " + change.name + " that can be changed. Export the checkpoint again.");
-    }
-    CheckSizes(*weight, change);
-    if (!now_changed.insert(change.name).second) throw NativeError("delta.invalid", "The weight " + change.name + " is changed twice.");
-    weight_bytes += Aligned(weight->Bytes());
-    for (const ChangeTerm& term : change.terms) factor_bytes += Aligned(term.up.Bytes()) + Aligned(term.down.Bytes());
-    for (const HostNumbers& numbers : change.program.factors) factor_bytes += Aligned(numbers.Bytes());
-  }
-  std::vector<const WeightInfo*> restored;
-  for (const std::string& name : changed_) {
-    if (now_changed.count(name) == 0) restored.push_back(base_->Find(name));
-  }
+  std::set<std::string> now_changed = CheckChanges(changes);
   const bool base_on_gpu = base_->placement() == BasePlacement::kGpu;
-  if (!base_on_gpu) {
-    for (const WeightInfo* weight : restored) weight_bytes += Aligned(weight->Bytes());
+  std::vector<const WeightInfo*> restored;
+  std::size_t bytes = 0;
+  for (const std::string& name : now_changed) bytes += Aligned(base_->Find(name)->Bytes());
+  for (const std::string& name : changed_) {
+    if (now_changed.count(name) > 0) continue;
+    restored.push_back(base_->Find(name));
+    if (!base_on_gpu) bytes += Aligned(restored.back()->Bytes());
   }
+  if (changes.empty() && restored.empty()) return times;
 
-  // New values get memory for the time of this call alone.
-  Arena factors(cuda_, factor_bytes);
-  Arena values(cuda_, weight_bytes);
-  NumberFiles files;
-  std::vector<HostPiece> pieces;
+  FactorStore::Draft factors = MakeFactors(changes);
+  for (const HostPiece& piece : factors.missing()) times.uploaded_bytes += piece.bytes;
+  // New values keep their memory where the base is on the GPU too, which is where there is plenty.
+  DeviceBuffer own_values;
+  DeviceBuffer& memory = base_on_gpu ? values_ : own_values;
+  Reserve(memory, cuda_, bytes);
+  Arena values(memory);
+  FactorReader reader(factors);
+  std::vector<HostPiece> pieces = factors.missing();
   std::vector<GpuMerge> merges;
   std::vector<std::string> merged_names;
   std::vector<KindProgram> programs;
   std::vector<std::string> program_names;
   std::vector<PlacedWeight> placed;
-  const auto upload_numbers = [&](const HostNumbers& numbers) {
-    const CUdeviceptr address = factors.Take(numbers.Bytes());
-    pieces.push_back({address, files.Find(numbers), numbers.Bytes()});
-    times.uploaded_bytes += numbers.Bytes();
-    return address;
-  };
   for (const WeightChange& change : changes) {
     const WeightInfo& weight = *base_->Find(change.name);
     const CUdeviceptr out = values.Take(weight.Bytes());
     placed.emplace_back(&weight, out);
     const CUdeviceptr base = base_on_gpu ? base_->AddressOf(weight) : out;
-    if (!base_on_gpu) pieces.push_back({out, base_->HostValuesOf(weight), weight.Bytes()});
+    if (!base_on_gpu) pieces.push_back(base_->PieceFor(weight, out));
     if (!change.program.code.empty()) {
-      const ChangeProgram& from = change.program;
-      KindProgram program;
+      KindProgram program = MakeProgram(change.program, reader);
       program.base = {base, weight.type, weight.Count()};
       program.out = {out, weight.type, weight.Count()};
       program.rows = weight.rows;
       program.columns = weight.columns;
-      for (const HostNumbers& numbers : from.factors) program.factors.push_back({upload_numbers(numbers), numbers.type, numbers.count});
-      program.scratch = from.scratch;
-      program.code = from.code.data();
-      program.length = from.code.size();
       programs.push_back(std::move(program));
       program_names.push_back(change.name);
-      continue;
+    } else {
+      GpuMerge merge = MakeMerge(change, reader);
+      merge.base = base;
+      merge.out = out;
+      merge.type = weight.type;
+      merge.rows = weight.rows;
+      merge.columns = weight.columns;
+      merges.push_back(std::move(merge));
+      merged_names.push_back(change.name);
     }
-    GpuMerge merge;
-    merge.base = base;
-    merge.out = out;
-    merge.type = weight.type;
-    merge.rows = weight.rows;
-    merge.columns = weight.columns;
-    for (const ChangeTerm& term : change.terms) {
-      GpuTerm gpu_term{};
-      gpu_term.up = upload_numbers(term.up);
-      gpu_term.up_type = term.up.type;
-      if (term.rank > 0) gpu_term.down = upload_numbers(term.down);
-      gpu_term.down_type = term.down.type;
-      gpu_term.rank = term.rank;
-      gpu_term.scale = term.scale;
-      merge.terms.push_back(gpu_term);
-    }
-    merges.push_back(std::move(merge));
-    merged_names.push_back(change.name);
   }
   for (const WeightInfo* weight : restored) {
-    const CUdeviceptr address = base_on_gpu ? base_->AddressOf(*weight) : values.Take(weight->Bytes());
-    placed.emplace_back(weight, address);
-    if (!base_on_gpu) pieces.push_back({address, base_->HostValuesOf(*weight), weight->Bytes()});
+    placed.emplace_back(weight, base_on_gpu ? base_->AddressOf(*weight) : values.Take(weight->Bytes()));
+    if (!base_on_gpu) pieces.push_back(base_->PieceFor(*weight, placed.back().second));
   }
-  if (placed.empty()) return times;
 
   const bool complete = uploader_.Upload(pieces, cancelled);
   stream_.Wait();
@@ -294,6 +329,7 @@ ChangeTimes Network::SetChanges(const std::vector<WeightChange>& changes, const 
   times.changed = changes.size();
   times.restored = restored.size();
   changed_ = std::move(now_changed);
+  if (base_on_gpu) factors_.Keep(std::move(factors));
   return times;
 }
 
@@ -353,6 +389,7 @@ NetworkMemory Network::Memory() const {
     memory.base_on_gpu = base_->GpuBytes();
     memory.base_on_host = base_->HostBytes();
   }
+  memory.merged = values_.bytes() + factors_.Bytes();
   memory.pinned = uploader_.PinnedBytes() + inference_->PinnedBytes();
   return memory;
 }

@@ -14,25 +14,12 @@
 #include "../cuda/kind_arithmetic.h"
 #include "../cuda/uploader.h"
 #include "base_weights.h"
+#include "factor_store.h"
 #include "inference.h"
 #include "refitter.h"
 #include "sampling.h"
 
 namespace redux {
-
-/** Numbers of the host: in memory that the caller keeps, or in a file that is mapped for the time of the call. */
-struct HostNumbers {
-  GpuType type = kGpuFloat32;
-  std::size_t count = 0;
-  const void* data = nullptr;
-  /** Where `data` is null. */
-  std::string file;
-  std::uint64_t offset = 0;
-
-  std::size_t Bytes() const {
-    return count * BytesOfGpuType(type);
-  }
-};
 
 /** rank > 0: scale · up · down; rank 0: scale · `up`, which is as large as the weight. */
 struct ChangeTerm {
@@ -71,6 +58,8 @@ struct NetworkMemory {
   std::size_t buffers = 0;
   std::size_t base_on_gpu = 0;
   std::size_t base_on_host = 0;
+  /** On the GPU: new values of weights, kept for the next change, and the stack's factors. */
+  std::size_t merged = 0;
   std::size_t pinned = 0;
 };
 
@@ -126,6 +115,9 @@ class Network {
   using PlacedWeight = std::pair<const WeightInfo*, CUdeviceptr>;
 
   void RequireUsable() const;
+  /** Names of the weights that these changes give new values; throws where one is not to be had, or its change is of another size. */
+  std::set<std::string> CheckChanges(const std::vector<WeightChange>& changes) const;
+  FactorStore::Draft MakeFactors(const std::vector<WeightChange>& changes);
   void RefitAllFromBase(const std::atomic<bool>& cancelled);
   /** Sets these and whatever TensorRT has fused with them, and refits. */
   void RefitWith(const std::vector<PlacedWeight>& placed, const std::atomic<bool>& cancelled);
@@ -144,6 +136,9 @@ class Network {
   std::unique_ptr<Refitter> refitter_;
   /** Names of the weights that do not have the base's values now. */
   std::set<std::string> changed_;
+  FactorStore factors_;
+  /** Of new values, for the next change. */
+  DeviceBuffer values_;
   bool usable_ = true;
   mutable std::mutex mutex_;
 };

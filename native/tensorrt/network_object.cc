@@ -136,6 +136,7 @@ Napi::Value NetworkObject::Memory(const Napi::CallbackInfo& info) {
     object.Set("buffers", static_cast<double>(memory.buffers));
     object.Set("baseOnGpu", static_cast<double>(memory.base_on_gpu));
     object.Set("baseOnHost", static_cast<double>(memory.base_on_host));
+    object.Set("merged", static_cast<double>(memory.merged));
     object.Set("pinned", static_cast<double>(memory.pinned));
     const std::vector<std::string> absent = network_->Absent();
     const Napi::Array names = Napi::Array::New(env, absent.size());

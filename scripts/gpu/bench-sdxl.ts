@@ -140,16 +140,24 @@ async function switchFromFile(what: string | undefined, file: string): Promise<D
 }
 
 function memory(what: string, engine: Engine): void {
-  const { plan, contexts, base, free, total } = engine.memory().gpu!;
+  const { merged, gpu } = engine.memory();
+  const { plan, contexts, base, free, total } = gpu!;
   report(`${what}: GPU memory of the plan`, plan / 1e9, "GB");
   report(`${what}: of contexts`, contexts / 1e9, "GB");
   report(`${what}: of the base's copy`, base / 1e9, "GB");
+  report(`${what}: of new values and factors`, merged / 1e9, "GB");
   report(`${what}: in use on the GPU in all`, (total - free) / 1e9, "GB");
 }
 
 mkdirSync(work, { recursive: true });
 const checkpoint = await openCheckpoint(checkpointFile);
-const options = { components: ["unet"] as const, profile: () => PROFILE, plan: { timingCacheFolder } };
+let stage = "";
+/** Says when each stage of a build begins. */
+const onProgress = (now: string) => {
+  if (now !== stage) console.log(`  ${(performance.now() / 1000).toFixed(1)} s: ${now}`);
+  stage = now;
+};
+const options = { components: ["unet"] as const, profile: () => PROFILE, plan: { timingCacheFolder }, onProgress };
 if (values.cold) rmSync(timingCacheFolder, { recursive: true, force: true });
 const isCold = !existsSync(timingCacheFolder);
 const folder = join(work, `${values.architecture}-individual`);
@@ -177,7 +185,7 @@ const deltas: Delta[] = [];
 for (const [index, file] of files.entries()) {
   console.log(await writeMadeDelta(opened, file, { kind: "LoRA", rank, seed: index }));
   await loadDelta(opened, file); // Into the page cache.
-  deltas.push(await switchFromFile(index === 0 ? "one LoRA" : undefined, file));
+  deltas.push(await switchFromFile(`LoRA ${index + 1}, instead of the one before`, file));
 }
 await change("one LoRA", engine, [{ delta: deltas[0]!, scale: 1 }]);
 const afterSwitch = await sampledSteps("one LoRA", engine, inputs);
@@ -189,8 +197,9 @@ await change(
   deltas.map((delta) => ({ delta, scale: 0.25 })),
 );
 await engine.setStack([{ delta: deltas[0]!, scale: 1 }]);
-await timed("strength change only", () => engine.setStack([{ delta: deltas[0]!, scale: 0.5 }]));
-await timed("strength change only, again", () => engine.setStack([{ delta: deltas[0]!, scale: 0.25 }]));
+for (const scale of [0.5, 0.25, 0.75]) await timed("strength change only", () => engine.setStack([{ delta: deltas[0]!, scale }]));
+const two = deltas.slice(0, 2).map((delta) => ({ delta, scale: 0.75 }));
+await timed("one LoRA more", () => engine.setStack(two));
 await timed("back to the base", () => engine.setStack([]));
 for (const kind of ["LoHa", "LoKr", "DoRA", "OFT"]) {
   const file = join(work, `${values.architecture}-${rank}-${kind}.trt_lora`);
@@ -201,6 +210,7 @@ for (const kind of ["LoHa", "LoKr", "DoRA", "OFT"]) {
   await change(`one ${kind}`, engine, [{ delta: await switchFromFile(`one ${kind}`, file), scale: 1 }]);
 }
 await engine.setStack([]);
+memory("base on the GPU, after these", engine);
 await engine.unload();
 
 const host = await timed("load, base in host memory", () => loadBundle(tensorRtBackend, opened, { basePlacement: "host" }));

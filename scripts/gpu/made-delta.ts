@@ -6,7 +6,10 @@ import type { OpenedBundle } from "../../src/jobs/engine-cache.ts";
 import { matrixSize } from "../../src/lora/merge.ts";
 import { madeShapes, NUMBERS } from "../../test/fixtures/lora/made-kinds.ts";
 
-/** Writes a delta of a kind on every weight but norms and biases, its factors small random numbers in fp16; says how large it is. */
+/** What trainers reach by default: the linear layers of the transformer blocks and around them, 722 in SDXL's UNet. */
+const TRAINED = /\.(?:attn[12]\.to_(?:q|k|v|out\.0)|ff\.net\.(?:0\.proj|2)|proj_in|proj_out)\.weight$/;
+
+/** Writes a delta of a kind on the weights that trainers reach, its factors small random numbers in fp16; says how large it is. */
 export async function writeMadeDelta(
   { bundle, architecture }: OpenedBundle,
   file: string,
@@ -14,7 +17,7 @@ export async function writeMadeDelta(
 ): Promise<string> {
   const pool = randomHalves(seed);
   const changes = bundle.components[0]!.refittable.flatMap(({ name, shape }): ChangeSource[] => {
-    const shapes = madeShapes(kind, shape, rank);
+    const shapes = TRAINED.test(name) ? madeShapes(kind, shape, rank) : undefined;
     if (!shapes) return [];
     if (kind === "LoRA") {
       const { rows, columns } = matrixSize(shape);

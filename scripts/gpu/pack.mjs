@@ -22,7 +22,12 @@ const tests = readdirSync(join(root, "test", "gpu")).filter((name) => name.endsW
 // A bundle of ESM for Node; what it asks for its own place is answered from the package's root, where package.json and build/ are.
 await build({
   absWorkingDir: root,
-  entryPoints: [...tests.map((name) => `test/gpu/${name}`), "scripts/gpu/bench-sdxl.ts", "scripts/make-checkpoint.ts"],
+  entryPoints: [
+    ...tests.map((name) => `test/gpu/${name}`),
+    "scripts/gpu/bench-sdxl.ts",
+    "scripts/gpu/bench-image.ts",
+    "scripts/make-checkpoint.ts",
+  ],
   outdir: run,
   entryNames: "[name]",
   outExtension: { ".js": ".mjs" },

@@ -1,6 +1,6 @@
 #!/bin/bash
 # On the GPU machine, everything after pack.mjs: tests and benchmarks of the TensorRT backend. Results go to $OUT.
-# usage: run-all.sh LIB_DIR WORK_DIR STAGE...     stages: test, sdxl, sd1, rivals
+# usage: run-all.sh LIB_DIR WORK_DIR STAGE...     stages: test, sdxl, sd1, image, rivals
 #   LIB_DIR   TensorRT 10's libraries; WORK_DIR is kept between calls (Node, weights, plans, timing caches)
 #   wanted in the tree: .gpu/run, build/Release, and at the first call .gpu/node0, .gpu/node1 and .gpu/onnxruntime (without it the self-test
 #   after a build is skipped); for rivals: .whl with diffusers' wheel
@@ -36,6 +36,12 @@ for stage in "$@"; do
       checkpoint=$work/$stage.safetensors
       [ -f "$checkpoint" ] || "$node" "$run/make-checkpoint.mjs" "$stage" "$checkpoint" --components unet
       "$node" "$run/bench-sdxl.mjs" "$checkpoint" "$work" --architecture "$stage" ${BENCH_OPTIONS:-} 2>&1 | tee "$OUT/bench-$stage.log" || true
+      ;;
+    image)
+      checkpoint=$work/sdxl-whole.safetensors
+      [ -f "$checkpoint" ] || "$node" "$run/make-checkpoint.mjs" sdxl "$checkpoint"
+      # Without ONNX Runtime: the self-test of a full-size export is not what is measured.
+      NODE_PATH= "$node" "$run/bench-image.mjs" "$checkpoint" "$work" 2>&1 | tee "$OUT/bench-image.log" || true
       ;;
     rivals)
       if ls "$here"/.whl/*.whl >/dev/null 2>&1; then

@@ -1,8 +1,7 @@
 import { mkdir, rm } from "node:fs/promises";
 import { basename } from "node:path";
-import { chooseArithmetic } from "../../src/engines/arithmetic.ts";
+import { chooseArithmetic, chooseHasher } from "../../src/engines/arithmetic.ts";
 import type { Backend, BuildRequest, LoadRequest } from "../../src/engines/backend.ts";
-import { CryptoHasher } from "../../src/engines/crypto-hasher.ts";
 import type { Engine } from "../../src/engines/engine.ts";
 import { ENGINE_BUNDLE_VERSION, writeEngineBundle } from "../../src/formats/engine-bundle.ts";
 import type { Profile } from "../../src/formats/engine-profile.ts";
@@ -34,7 +33,7 @@ export async function buildBundle(backend: Backend, checkpoint: Checkpoint, fold
     precision,
     profileOf: profile,
     folder,
-    hasher: new CryptoHasher(),
+    hasher: chooseHasher(),
     plan,
     signal,
     onProgress: onProgress ?? (() => undefined),

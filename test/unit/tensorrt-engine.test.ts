@@ -14,6 +14,7 @@ const MEMORY: NativeMemory = {
   buffers: 3,
   baseOnGpu: 40,
   baseOnHost: 0,
+  merged: 0,
   pinned: 5,
   absent: [],
   usable: true,

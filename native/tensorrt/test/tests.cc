@@ -18,6 +18,7 @@
 #include "../build_monitor.h"
 #include "../files.h"
 #include "../logger.h"
+#include "../readable_file.h"
 #include "../tensorrt_library.h"
 #include "emulated_kernels.h"
 
@@ -271,7 +272,17 @@ void TestFiles() {
   Check(file.bytes() == 4 && std::memcmp(file.data(), "defg", 4) == 0, "the second write is what is read");
   Check(std::distance(fs::directory_iterator(folder), fs::directory_iterator()) == 1, "no temporary file is left");
   Check(ReadFileIfThere((folder / "none").string()).empty(), "a file that is not there is empty");
+  file.Populate();
   CheckThrows("file.unreadable", [&] { MappedFile((folder / "none").string()); }, "mapping what is not there");
+  const ReadableFile readable(path);
+  char middle[2];
+  readable.Read(1, middle, 2);
+  Check(readable.bytes() == 4 && std::memcmp(middle, "ef", 2) == 0, "a file is read from any place");
+  CheckThrows("file.truncated", [&] { readable.Read(3, middle, 2); }, "reading past the end");
+  CheckThrows("file.unreadable", [&] { ReadableFile((folder / "none").string()); }, "reading what is not there");
+  Check(ReadableFile(path).version() == readable.version(), "the same file is the same version");
+  WriteFileAtomically(path, "hijk", 4);
+  Check(ReadableFile(path).version() != readable.version(), "a file that was written again is another version");
   CheckThrows("file.unwritable", [&] { WriteFileAtomically((folder / "none" / "plan").string(), "a", 1); }, "writing where no folder is");
   fs::remove_all(folder);
 }

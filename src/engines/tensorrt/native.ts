@@ -114,6 +114,8 @@ export interface NativeMemory {
   readonly buffers: number;
   readonly baseOnGpu: number;
   readonly baseOnHost: number;
+  /** On the GPU: room for new values, and the stack's factors. */
+  readonly merged: number;
   readonly pinned: number;
   /** Weights that the bundle lists as changeable and the engine does not have. */
   readonly absent: readonly string[];

@@ -135,17 +135,18 @@ export class TensorRtEngine implements Engine {
   }
 
   memory(): EngineMemory {
-    const sum = { plan: 0, contexts: 0, base: 0, host: 0 };
+    const sum = { plan: 0, contexts: 0, base: 0, host: 0, merged: 0 };
     for (const network of this.#networks.values()) {
       const memory = network.memory();
       sum.plan += memory.plan;
       sum.contexts += memory.scratch + memory.buffers;
       sum.base += memory.baseOnGpu;
+      sum.merged += memory.merged;
       sum.host += memory.baseOnHost + memory.pinned;
     }
     const { freeBytes, totalBytes } = this.#gpu();
     const gpu = { plan: sum.plan, contexts: sum.contexts, base: sum.base, free: freeBytes, total: totalBytes };
-    return { base: sum.base + sum.host, merged: 0, gpu };
+    return { base: sum.base + sum.host, merged: sum.merged, gpu };
   }
 
   unload(): Promise<void> {
