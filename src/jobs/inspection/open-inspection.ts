@@ -147,7 +147,9 @@ export class OpenInspection {
   }
 }
 
-function publishedBase({ architecture }: FileSummary): InspectionBase | undefined {
+/** What a LoRA or delta is matched with where no base is given. */
+function publishedBase({ kind, architecture }: FileSummary): InspectionBase | undefined {
+  if (kind !== "lora" && kind !== "delta") return undefined;
   return isArchitecture(architecture ?? "") ? InspectionBase.published(architecture!) : undefined;
 }
 

@@ -1,7 +1,8 @@
 import { html, LitElement, type PropertyValues, type TemplateResult } from "lit";
 import { styleMap } from "lit/directives/style-map.js";
 import type { HeatMapTile, TileSize } from "../../jobs/inspection/types.ts";
-import { cssColour, divergingScale, isDarkTheme, parseColour } from "../shared/colours.ts";
+import { cssColour, divergingScale, parseColour } from "../shared/colours.ts";
+import { isDarkTheme } from "../shared/theme.ts";
 import { figureStyle } from "../shared/figure-file.ts";
 import { formatNumber } from "../shared/numbers.ts";
 import { format } from "../shared/page.ts";

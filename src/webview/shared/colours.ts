@@ -24,13 +24,6 @@ const POLES = { dark: ["#4aa3ff", "#ff9d3c"], light: ["#0b4fb3", "#a84300"] } as
 /** A number from 0 to 1 (or −1 to 1) -> its colour. */
 export type ColourScale = (value: number) => Rgb;
 
-export function isDarkTheme(): boolean {
-  const { classList } = document.body;
-  return (
-    classList.contains("vscode-dark") || (classList.contains("vscode-high-contrast") && !classList.contains("vscode-high-contrast-light"))
-  );
-}
-
 /** 0 to 1: more is always further from the ground. */
 export function sequentialScale(dark: boolean): ColourScale {
   const stops = VIRIDIS[dark ? "dark" : "light"].map((text) => toOklab(parseHex(text)));
@@ -58,11 +51,6 @@ export function inkOn(colour: Rgb): string {
 export function parseColour(text: string): Rgb {
   const parts = /^rgba?\(([\d.]+)[, ]+([\d.]+)[, ]+([\d.]+)/.exec(text.trim());
   return parts ? [Number(parts[1]), Number(parts[2]), Number(parts[3])] : parseHex(text.trim());
-}
-
-/** A colour of the theme that is in use. */
-export function themeColour(name: string, fallback: string): string {
-  return getComputedStyle(document.documentElement).getPropertyValue(name).trim() || fallback;
 }
 
 function parseHex(text: string): Rgb {

@@ -1,4 +1,4 @@
-import { isDarkTheme, themeColour } from "./colours.ts";
+import { isDarkTheme, themeColour } from "./theme.ts";
 import type { FigureStyle } from "./figure-svg.ts";
 
 /** Pixels of a saved picture for each of the figure's. */

@@ -1,6 +1,7 @@
 import { html, LitElement, nothing, type TemplateResult } from "lit";
 import { styleMap } from "lit/directives/style-map.js";
-import { cssColour, inkOn, isDarkTheme, sequentialScale } from "./colours.ts";
+import { cssColour, inkOn, sequentialScale } from "./colours.ts";
+import { isDarkTheme } from "./theme.ts";
 import { largestBlock, largestCell, type MapBlock, type MapCell, type MapComponent } from "./network.ts";
 import { format } from "./page.ts";
 import type { MapTexts } from "./texts.ts";

@@ -6,7 +6,7 @@ export const flow: Flow = {
   name: "compare: two LoRAs side by side, one at two strengths",
   async run({ workbench }) {
     await workbench.openContainer();
-    await workbench.treeRow("ink.safetensors").waitFor({ timeout: 60_000 });
+    await workbench.treeRow("rank 8").waitFor({ timeout: 60_000 });
     await workbench.contextMenu(workbench.treeRow("ink.safetensors"), "Compare");
     await workbench.pick("Compare", "opposite-hue.safetensors");
     const frame = await webviewFrame(workbench, "compare");

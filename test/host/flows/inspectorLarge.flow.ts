@@ -1,0 +1,81 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Frame } from "playwright-core";
+import { webviewFrame } from "../harness/accessibility.ts";
+import type { Flow } from "../harness/flow.ts";
+import { findWorkers } from "../harness/processes.ts";
+import { loraTensors, writeSafetensorsFile } from "../harness/safetensors.ts";
+
+const LAYERS = 10_000;
+
+export const flow: Flow = {
+  name: "inspector: 10,000 layers scroll, and a page loaded again in the middle of its work goes on",
+  prepare(workspace) {
+    const modules = Array.from(
+      { length: LAYERS },
+      (_, index) => `lora_unet_input_blocks_${index % 12}_1_transformer_blocks_${index}_attn1_to_q`,
+    );
+    writeSafetensorsFile(join(workspace, "loras", "large.safetensors"), loraTensors(modules));
+  },
+  async run({ workbench, server }) {
+    await workbench.openContainer();
+    await workbench.treeRow("rank 8").waitFor({ timeout: 60_000 });
+    const start = Date.now();
+    await workbench.contextMenu(workbench.treeRow("large.safetensors"), "Inspect");
+    const frame = await webviewFrame(workbench, "inspector");
+    await frame.locator(".map-cell").first().waitFor({ timeout: 60_000 });
+    console.log(`    first paint ${Date.now() - start} ms after the menu was opened`);
+    await frame.locator("#tab-layers").click();
+    await frame.getByRole("searchbox").fill("blocks_11_1");
+    await frame.locator(".grid-row").first().waitFor();
+    await workbench.command("Developer: Reload Webviews");
+    const again = await webviewFrame(workbench, "inspector");
+    // What was shown is shown again, and the numbers go on to come.
+    await again.locator("#tab-layers[aria-selected=true]").waitFor({ timeout: 60_000 });
+    assert.equal(await again.getByRole("searchbox").inputValue(), "blocks_11_1");
+    await again.getByRole("searchbox").fill("");
+    await again.locator(".progress button", { hasText: "Stop" }).waitFor({ state: "detached", timeout: 240_000 });
+    const grid = again.getByRole("grid");
+    assert.equal(await grid.getAttribute("aria-rowcount"), String(LAYERS + 1));
+    assert.ok((await again.locator(".grid-row").count()) < 100, "only rows that are seen are in the document");
+    const frames = await scroll(again);
+    const slow = frames.toSorted((a, b) => a - b)[Math.floor(frames.length * 0.95)]!;
+    console.log(`    ${frames.length} frames: mean ${mean(frames).toFixed(1)} ms, 95 % within ${slow.toFixed(1)} ms`);
+    assert.ok(mean(frames) < 100, "frames while scrolling");
+    await grid.focus();
+    await workbench.page.keyboard.press("Control+End");
+    const last = again.locator(`[aria-rowindex='${LAYERS + 1}']`);
+    await last.waitFor();
+    assert.doesNotMatch(await last.innerText(), /—\s*—/, "its numbers are there");
+    await workbench.screenshot("inspector-large");
+    for (const { id } of findWorkers(server)) console.log(`    worker ${memory(id)} MB`);
+  },
+};
+
+/** Milliseconds between the frames while the grid is scrolled from its beginning to its end. */
+function scroll(frame: Frame): Promise<number[]> {
+  return frame.locator(".grid-viewport").evaluate(
+    (element) =>
+      new Promise<number[]>((resolve) => {
+        const viewport = element as unknown as { scrollTop: number; readonly scrollHeight: number };
+        const window = globalThis as unknown as { requestAnimationFrame(next: (time: number) => void): void };
+        const times: number[] = [];
+        const step = (time: number): void => {
+          times.push(time);
+          viewport.scrollTop += viewport.scrollHeight / 120;
+          if (times.length < 120) window.requestAnimationFrame(step);
+          else resolve(times.slice(1).map((each, index) => each - times[index]!));
+        };
+        window.requestAnimationFrame(step);
+      }),
+  );
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
+
+function memory(id: number): number {
+  return Math.round(Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${id}/status`, "utf8"))?.[1]) / 1000);
+}
