@@ -49,6 +49,12 @@ class Reader {
     if (value == 0) Fail();
     return value;
   }
+  /** The buffer that is read next. */
+  const KindBuffer& PeekBuffer() {
+    const KindBuffer& buffer = Buffer();
+    --next_;
+    return buffer;
+  }
   const KindBuffer& Buffer() {
     const auto index = static_cast<std::size_t>(Int());
     if (index >= buffers_.size()) Fail();
@@ -81,6 +87,10 @@ class Reader {
     CheckCount(buffer, count);
     return buffer;
   }
+  /** Fails where what is read stands in a buffer that other threads are writing to. */
+  static void CheckApart(const KindBuffer& written, CUdeviceptr read) {
+    if (read >= written.address && read < AddressIn(written, written.count)) Fail();
+  }
   const KindProgram& program() const {
     return program_;
   }
@@ -105,8 +115,10 @@ GpuProduct ReadProduct(Reader& reader) {
   job.out_step = reader.Int();
   job.left = reader.Matrix(job.rows, job.depth, job.batches, job.left_step);
   job.right = reader.Matrix(job.depth, job.columns, job.batches, job.right_step);
+  const KindBuffer& out = reader.PeekBuffer();
   job.out = reader.Matrix(job.rows, job.columns, job.batches, job.out_step);
   if (job.out.type != kGpuFloat32) Fail();
+  for (const GpuMatrix& matrix : {job.left, job.right}) Reader::CheckApart(out, matrix.data);
   return job;
 }
 
@@ -155,7 +167,11 @@ GpuPass ReadPass(Reader& reader, int place, std::vector<GpuStep>& steps) {
   const int count = reader.Int();
   job.first_step = static_cast<int>(steps.size());
   job.step_count = count;
-  for (int i = 0; i < count; ++i) steps.push_back(ReadStep(reader));
+  for (int i = 0; i < count; ++i) {
+    steps.push_back(ReadStep(reader));
+    const GpuStep& step = steps.back();
+    for (const GpuMatrix& matrix : {step.a, step.b, step.c, step.d}) Reader::CheckApart(to, matrix.data);
+  }
   const auto rows = static_cast<unsigned long long>(job.rows);
   const auto columns = static_cast<unsigned long long>(job.columns);
   Reader::CheckCount(from, rows * columns);
@@ -236,6 +252,7 @@ GpuRotation ReadRotation(Reader& reader) {
   const int runs = job.part / job.run;
   const bool fits = job.length % job.size == 0 && job.length % job.part == 0 && job.part % job.run == 0 && (runs == 1 || runs % 2 == 0);
   if (!fits || out.type != kGpuFloat32 || reader.IsOut(out) || rotations.type != kGpuFloat32) Fail();
+  for (const CUdeviceptr read : {job.from, job.rotations}) Reader::CheckApart(out, read);
   return job;
 }
 

@@ -11,6 +11,8 @@ export interface Matrix {
 /** Products of matrices on the merge's own arithmetic, which uses all cores. */
 export class MatrixProduct {
   readonly #arithmetic: LinearArithmetic;
+  /** What products are added to; never written to, so that its pages are not there. */
+  #zeros = new Float32Array(0);
 
   constructor(arithmetic: LinearArithmetic) {
     this.#arithmetic = arithmetic;
@@ -28,7 +30,7 @@ export class MatrixProduct {
       const [rows, columns] = [left.rows, right.columns];
       const change = { kind: "lowRank", rank: left.columns, up: left.values, down: right.values } as const;
       return {
-        base: new Float32Array(rows * columns),
+        base: this.#zerosOf(rows * columns),
         rows,
         columns,
         terms: [{ change, scale: 1 }],
@@ -37,6 +39,16 @@ export class MatrixProduct {
     });
     await this.#arithmetic.merge(jobs);
     return jobs.map(({ rows, columns, out }) => ({ rows, columns, values: out }));
+  }
+
+  /** Gives back what is kept between products. */
+  release(): void {
+    this.#zeros = new Float32Array(0);
+  }
+
+  #zerosOf(count: number): Float32Array {
+    if (this.#zeros.length < count) this.#zeros = new Float32Array(count);
+    return this.#zeros.subarray(0, count);
   }
 }
 

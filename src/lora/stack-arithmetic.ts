@@ -28,6 +28,7 @@ export class StackArithmetic implements WeightArithmetic {
       throwIfCancelled(signal);
       await this.#mergeInOrder(job, signal);
     }
+    this.#product.release();
   }
 
   async #mergeInOrder(job: StackJob, signal: AbortSignal | undefined): Promise<void> {
@@ -44,7 +45,7 @@ export class StackArithmetic implements WeightArithmetic {
     for (const { change, scale } of job.terms) {
       if (change.kind !== "factored") linear.push({ change, scale });
       else if (isLinearChange(change)) {
-        linear.push({ change: { kind: "dense", values: await this.expand(change, job.shape ?? [job.rows, job.columns]) }, scale });
+        linear.push(await this.#expand(change, scale, job.shape ?? [job.rows, job.columns]));
       } else {
         await settle();
         await this.#apply(change, scale, job);
@@ -53,16 +54,21 @@ export class StackArithmetic implements WeightArithmetic {
     await settle();
   }
 
-  /** A linear factored change of a weight of this shape as the change itself, at the delta's strength. */
-  async expand(change: FactoredChange, shape: readonly number[]): Promise<Float32Array> {
+  /** A linear factored change of a weight of this shape as the change itself. */
+  async #expand({ parts, strength }: FactoredChange, scale: number, shape: readonly number[]): Promise<MergeTerm> {
     const size = blockSize(shape);
+    const [first, ...others] = parts;
+    if (first && others.length === 0 && !first.rows) {
+      const values = await kindOfPart(first).change!(first.factors, size, this.#product);
+      return { change: { kind: "dense", values }, scale: scale * strength };
+    }
     const values = new Float32Array(elementsOf(size));
-    for (const part of change.parts) {
+    for (const part of parts) {
       const block = rowsOf({ ...size, values }, part);
       const own = await kindOfPart(part).change!(part.factors, block, this.#product);
-      for (let i = 0; i < own.length; i++) block.values[i]! += change.strength * own[i]!;
+      for (let i = 0; i < own.length; i++) block.values[i]! += strength * own[i]!;
     }
-    return values;
+    return { change: { kind: "dense", values }, scale };
   }
 
   async #apply(change: FactoredChange, scale: number, { out, shape, rows, columns }: StackJob): Promise<void> {

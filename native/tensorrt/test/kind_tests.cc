@@ -62,23 +62,28 @@ class Reader {
   }
 
   std::vector<char> Bytes(std::size_t count) {
-    if (count > bytes_.size() - next_) throw std::runtime_error("the file of programs is too short");
-    const auto from = bytes_.begin() + static_cast<std::ptrdiff_t>(next_);
-    next_ += count;
-    return std::vector<char>(from, from + static_cast<std::ptrdiff_t>(count));
+    const char* from = Take(count);
+    return std::vector<char>(from, from + count);
   }
   std::uint32_t Word() {
     return Values<std::uint32_t>(1).front();
   }
   template <typename Value>
   std::vector<Value> Values(std::size_t count) {
-    const std::vector<char> from = Bytes(count * sizeof(Value));
+    const char* from = Take(count * sizeof(Value));
     std::vector<Value> values(count);
-    if (!from.empty()) std::memcpy(values.data(), from.data(), from.size());
+    if (count > 0) std::memcpy(values.data(), from, count * sizeof(Value));
     return values;
   }
 
  private:
+  const char* Take(std::size_t count) {
+    if (count > bytes_.size() - next_) throw std::runtime_error("the file of programs is too short");
+    const char* from = bytes_.data() + next_;
+    next_ += count;
+    return from;
+  }
+
   std::vector<char> bytes_;
   std::size_t next_ = 0;
 };

@@ -59,10 +59,14 @@ function normsOver(axis: Axis, { rows, channels, kernel, values }: WeightBlock):
   const sums = new Float64Array(axis === "rows" ? rows : channels);
   let next = 0;
   for (let row = 0; row < rows; row++) {
-    for (let channel = 0; channel < channels; channel++) {
+    if (axis === "rows") {
       let sum = 0;
-      for (let k = 0; k < kernel; k++, next++) sum += values[next]! * values[next]!;
-      sums[axis === "rows" ? row : channel]! += sum;
+      for (const end = next + channels * kernel; next < end; next++) sum += values[next]! * values[next]!;
+      sums[row] = sum;
+    } else {
+      for (let channel = 0; channel < channels; channel++) {
+        for (const end = next + kernel; next < end; next++) sums[channel]! += values[next]! * values[next]!;
+      }
     }
   }
   return sums.map(Math.sqrt);
@@ -71,9 +75,14 @@ function normsOver(axis: Axis, { rows, channels, kernel, values }: WeightBlock):
 function multiplyAlong(axis: Axis, scales: Float64Array, { rows, channels, kernel, values }: WeightBlock): void {
   let next = 0;
   for (let row = 0; row < rows; row++) {
-    for (let channel = 0; channel < channels; channel++) {
-      const scale = scales[axis === "rows" ? row : channel]!;
-      for (let k = 0; k < kernel; k++, next++) values[next]! *= scale;
+    if (axis === "rows") {
+      const scale = scales[row]!;
+      for (const end = next + channels * kernel; next < end; next++) values[next]! *= scale;
+    } else {
+      for (let channel = 0; channel < channels; channel++) {
+        const scale = scales[channel]!;
+        for (const end = next + kernel; next < end; next++) values[next]! *= scale;
+      }
     }
   }
 }

@@ -20,8 +20,11 @@ export const LORA: UpdateKind = {
   changedShape: (shapes) => [pair(shapes)[0][0]!, ...pair(shapes)[1].slice(1)],
   async change(factors, _, product) {
     const down = asMatrix(factor(factors, "lora_down"));
-    const { values } = await product.multiply(asMatrix(factor(factors, "lora_up")), down);
-    return scaleInPlace(values, alphaScale(factors, down.rows));
+    const up = asMatrix(factor(factors, "lora_up"));
+    // The scale goes into the smaller matrix.
+    const scaled = { ...up, values: scaleInPlace(up.values.slice(), alphaScale(factors, down.rows)) };
+    const { values } = await product.multiply(scaled, down);
+    return values;
   },
 };
 
