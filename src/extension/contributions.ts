@@ -63,7 +63,7 @@ export interface Commands {
   "tensorrt.exportEngine": (argument?: Selection | ExportArguments) => Promise<Jobs["export"]["result"] | undefined>;
   "tensorrt.exportDelta": (argument?: Selection | DeltaArguments) => Promise<Jobs["delta"]["result"] | undefined>;
   "tensorrt.generateImage": (argument?: Selection | GenerateArguments) => Promise<Jobs["generate"]["result"] | undefined>;
-  "tensorrt.openGenerationPanel": (argument?: Selection) => Promise<void>;
+  "tensorrt.openGenerationPanel": (argument?: Selection | { readonly engine: string | Uri }) => Promise<void>;
   "tensorrt.runBatch": (argument?: Selection) => Promise<void>;
   "tensorrt.bake": (argument?: Selection | BakeArguments, selected?: Selected) => Promise<Jobs["bake"]["result"] | undefined>;
   "tensorrt.extractLora": (argument?: Selection | ExtractArguments) => Promise<Jobs["extract"]["result"] | undefined>;

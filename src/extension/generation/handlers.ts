@@ -10,7 +10,7 @@ import { withChanges, withEntry, without } from "../stack/entries.ts";
 import { requireTrust } from "../trust.ts";
 import type { RequestHandlers } from "../webviews/server.ts";
 import type { GenerationSession } from "./session.ts";
-import { droppedFile } from "./sources.ts";
+import { sourceFile, withFile } from "./sources.ts";
 
 export interface HandlerContext {
   readonly services: Services;
@@ -122,10 +122,10 @@ function pictureHandlers({
       const filters = { [vscode.l10n.t("Pictures")]: ["png"] };
       const title = vscode.l10n.t("The picture to start from");
       const chosen = await vscode.window.showOpenDialog({ title, filters });
-      return chosen?.[0] ? toSource(await droppedFile({ uri: chosen[0].toString() }, dropped)) : null;
+      return chosen?.[0] ? toSource(await sourceFile({ uri: chosen[0].toString() }, dropped)) : null;
     },
-    "source/drop": async (picture) => toSource(await droppedFile(picture, dropped)),
-    "picture/parameters": async (picture) => services.worker.pictureParameters(await droppedFile(picture, dropped)),
+    "source/drop": async (picture) => toSource(await sourceFile(picture, dropped)),
+    "picture/parameters": (picture) => withFile(picture, dropped, (path) => services.worker.pictureParameters(path)),
     "history/open": async ({ path, place }) => {
       const uri = vscode.Uri.file(path);
       if (place === "editor") await vscode.commands.executeCommand("vscode.open", uri, { preview: false });

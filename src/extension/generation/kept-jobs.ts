@@ -32,9 +32,9 @@ export class KeptJobs<Job extends QueueJob> {
     // A window just opened has no jobs: what is under its id is of one before it.
     const left = this.#windows().filter((id) => id === this.#own || !this.#isRunning(id));
     return left.flatMap((id) => {
-      const jobs = this.#memory.get<readonly Queued<Job>[]>(PREFIX + id, []);
+      const jobs = this.#memory.get<unknown>(PREFIX + id);
       void this.#memory.update(PREFIX + id, undefined);
-      return jobs;
+      return Array.isArray(jobs) ? (jobs as Queued<Job>[]) : [];
     });
   }
 

@@ -1,16 +1,16 @@
 import { basename } from "node:path";
 import * as vscode from "vscode";
 import type { GenerationProtocol, HistoryItem, PanelStart, PanelState } from "../../webview/generation/protocol.ts";
-import { selectedPath } from "../commands/arguments.ts";
+import { isOptions, selectedPath, toPath } from "../commands/arguments.ts";
 import type { Services } from "../commands/services.ts";
 import { type Commands, settingChoices } from "../contributions.ts";
-import { outputFolder } from "../outputFile.ts";
 import { webviewHtml, webviewOptions } from "../webviews/html.ts";
 import { WebviewServer } from "../webviews/server.ts";
 import { engineChoices, loraChoices, stackItems, stackView } from "./choices.ts";
 import { generationHandlers } from "./handlers.ts";
 import type { HistoryRecord } from "./history.ts";
 import { defaultForm, type GenerationSession } from "./session.ts";
+import { pictureFolders } from "./sources.ts";
 import { generationTexts } from "./texts.ts";
 
 const VIEW_TYPE = "tensorrt.generation";
@@ -37,7 +37,7 @@ export class GenerationPanel implements vscode.WebviewPanelSerializer, vscode.Di
   /** Shows the panel, with the engine that was selected. */
   show(): Commands["tensorrt.openGenerationPanel"] {
     return (argument) => {
-      const engine = selectedPath(argument);
+      const engine = isOptions<{ engine: string | vscode.Uri }>(argument, "engine") ? toPath(argument.engine) : selectedPath(argument);
       if (this.#open) this.#open.reveal(engine);
       else {
         const title = vscode.l10n.t("Generate");
@@ -198,11 +198,4 @@ class OpenPanel {
   #shown(path: string): string {
     return this.#panel.webview.asWebviewUri(vscode.Uri.file(path)).toString();
   }
-}
-
-/** Where pictures may come from that the page shows: the workspace, and the folder that they are written to. */
-function pictureFolders(): vscode.Uri[] {
-  const folders = (vscode.workspace.workspaceFolders ?? []).map(({ uri }) => uri);
-  const output = outputFolder();
-  return output === undefined ? folders : [...folders, vscode.Uri.file(output)];
 }

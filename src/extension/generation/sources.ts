@@ -1,27 +1,68 @@
-import { createHash } from "node:crypto";
-import { mkdir, writeFile } from "node:fs/promises";
-import { extname, join } from "node:path";
+import { createHash, randomUUID } from "node:crypto";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { basename, extname, isAbsolute, join, relative } from "node:path";
 import * as vscode from "vscode";
 import type { DroppedPicture } from "../../webview/generation/protocol.ts";
+import { outputFolder } from "../outputFile.ts";
 
 /** No picture that could be used comes near it. */
 const LARGEST_BYTES = 256 * 1024 * 1024;
 
+/** Where pictures may lie that the page shows: the workspace, and the folder that they are written to. */
+export function pictureFolders(): vscode.Uri[] {
+  const folders = (vscode.workspace.workspaceFolders ?? []).map(({ uri }) => uri);
+  const output = outputFolder();
+  return output === undefined ? folders : [...folders, vscode.Uri.file(output)];
+}
+
 /**
- * The file that a person dropped on the panel. Bytes that came from outside of the workspace are kept under a name that they give themselves,
- * so that the same picture is kept once.
- * @param folder where such bytes are kept
+ * The file of a picture to start from. One that lies where the page may not look, or came as bytes, is kept in `folder` under a name that its
+ * content gives it, so that the same picture is kept once.
  */
-export async function droppedFile(dropped: DroppedPicture, folder: vscode.Uri): Promise<string> {
-  if ("uri" in dropped) return pathOf(dropped.uri);
-  const bytes = new Uint8Array(dropped.bytes);
-  if (extname(dropped.name).toLowerCase() !== ".png") throw new Error(vscode.l10n.t("{0} is not a PNG file.", dropped.name));
-  if (bytes.byteLength > LARGEST_BYTES) throw new Error(vscode.l10n.t("{0} is too large for a picture.", dropped.name));
-  await mkdir(folder.fsPath, { recursive: true });
+export async function sourceFile(dropped: DroppedPicture, folder: vscode.Uri): Promise<string> {
+  if ("uri" in dropped) {
+    const path = pathOf(dropped.uri);
+    if ([...pictureFolders(), folder].some(({ fsPath }) => isInside(fsPath, path))) return path;
+    return sourceFile({ name: basename(path), bytes: await readFile(path) }, folder);
+  }
+  const bytes = checkedBytes(dropped);
   const hash = createHash("sha256").update(bytes).digest("hex").slice(0, 24);
-  const path = join(folder.fsPath, `${hash}.png`);
+  return writeTo(folder, `${hash}.png`, bytes);
+}
+
+/** Lets `read` read a picture from its file; bytes that were dropped have one for as long as that takes. */
+export async function withFile<Result>(
+  dropped: DroppedPicture,
+  folder: vscode.Uri,
+  read: (path: string) => Promise<Result>,
+): Promise<Result> {
+  if ("uri" in dropped) return read(pathOf(dropped.uri));
+  const path = await writeTo(folder, `${randomUUID()}.png`, checkedBytes(dropped));
+  try {
+    return await read(path);
+  } finally {
+    await rm(path, { force: true });
+  }
+}
+
+/** Throws a sentence for a person where the bytes are those of no picture. */
+function checkedBytes({ name, bytes }: { readonly name: string; readonly bytes: Uint8Array }): Uint8Array {
+  const copy = new Uint8Array(bytes);
+  if (extname(name).toLowerCase() !== ".png") throw new Error(vscode.l10n.t("{0} is not a PNG file.", name));
+  if (copy.byteLength > LARGEST_BYTES) throw new Error(vscode.l10n.t("{0} is too large for a picture.", name));
+  return copy;
+}
+
+async function writeTo(folder: vscode.Uri, name: string, bytes: Uint8Array): Promise<string> {
+  await mkdir(folder.fsPath, { recursive: true });
+  const path = join(folder.fsPath, name);
   await writeFile(path, bytes);
   return path;
+}
+
+function isInside(folder: string, path: string): boolean {
+  const way = relative(folder, path);
+  return way !== "" && !way.startsWith("..") && !isAbsolute(way);
 }
 
 /** A path, or a uri as VS Code's explorer gives it, which in a remote window has the remote's scheme. */

@@ -77,6 +77,14 @@ export const flow: Flow = {
     await page.pictures(4);
     assert.equal(await page.frame.locator(".caption").textContent(), "<b>apple</b><img src=x onerror=alert(1)>", "HTML is text");
     assert.equal(await page.frame.locator(".caption b, .caption img").count(), 0);
+    await page.type({ batch: "2" });
+    await page.generate.click();
+    await page.pictures(5);
+    await page.frame.locator(".badge").filter({ hasText: "2" }).waitFor();
+    const one = await page.picture.getAttribute("src");
+    await page.frame.getByRole("group", { name: "Batch" }).getByRole("button", { name: "2" }).click();
+    await until("the other picture of the batch", async () => (await page.picture.getAttribute("src")) !== one);
+    assert.equal(writtenPictures(workspace).length, 6);
     const [newest] = writtenPictures(workspace).slice(-1);
     assert.match(readFileSync(join(workspace, "images", newest!), "latin1"), /<b>apple<\/b>.*<lora:ink:0\.5>/);
   },

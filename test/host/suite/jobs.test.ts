@@ -106,3 +106,20 @@ test("engines are loaded and unloaded", async () => {
   assert.ok(loaded.memoryBytes > 1e6);
   await vscode.commands.executeCommand("tensorrt.unloadEngine", { engine: bundle });
 });
+
+test("programs open the generation panel, once", async () => {
+  const { bundle } = await demoEngine();
+  const open = (): Thenable<unknown> => vscode.commands.executeCommand("tensorrt.openGenerationPanel", { engine: bundle });
+  const tabs = (): readonly vscode.Tab[] =>
+    vscode.window.tabGroups.all
+      .flatMap((group) => group.tabs)
+      .filter(({ input }) => input instanceof vscode.TabInputWebview && input.viewType.endsWith("tensorrt.generation"));
+  await open();
+  await open();
+  assert.deepEqual(
+    tabs().map(({ label }) => label),
+    ["Generate"],
+  );
+  await vscode.window.tabGroups.close(tabs());
+  assert.equal(tabs().length, 0);
+});

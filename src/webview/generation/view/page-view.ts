@@ -8,6 +8,9 @@ import { gridSection, settingsSection, sourceSection } from "./settings.ts";
 import { stackSection } from "./stack.ts";
 import { stageSection } from "./stage.ts";
 
+/** The key that goes with Enter, as this machine's keyboards name it. */
+const MODIFIER = /Mac/.test(navigator.platform) ? "⌘" : "Ctrl+";
+
 /** The whole page: what is asked for on the left, what came of it on the right. */
 export function pageView(page: Page, actions: Actions): TemplateResult {
   const { dropTarget, spoken } = page.state;
@@ -96,7 +99,7 @@ function actionBar(page: Page, actions: Actions): TemplateResult {
         ?disabled=${!host.trusted}
         @click=${() => actions.start()}
       >
-        ${running ? texts.addToQueue : word}<kbd aria-hidden="true">Ctrl+↵</kbd>
+        ${running ? texts.addToQueue : word}<kbd aria-hidden="true">${MODIFIER}↵</kbd>
       </button>
       <button
         class="secondary"
