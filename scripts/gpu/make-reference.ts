@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { onnxRuntimeBackend } from "../../src/engines/onnxruntime/backend.ts";
 import { fromFloat32 } from "../../src/formats/numbers.ts";
-import type { RgbImage } from "../../src/formats/png.ts";
+import type { RgbImage } from "../../src/formats/rgb-image.ts";
 import { writeSafetensors, type TensorSource } from "../../src/formats/safetensors-writer.ts";
 import { openCheckpoint } from "../../src/models/open-checkpoint.ts";
 import { SAMPLERS } from "../../src/pipeline/samplers/sampler.ts";

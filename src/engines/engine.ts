@@ -1,6 +1,7 @@
 import type { Tensor } from "../formats/tensor.ts";
 import type { StackEntry } from "../lora/delta.ts";
 import type { Component } from "../models/architecture.ts";
+import type { EngineMemory } from "./engine-memory.ts";
 import type { DeviceSampling, DeviceSamplingRequest } from "./latents.ts";
 
 export type Inputs = Readonly<Record<string, Tensor<Float32Array> | Tensor<Int32Array>>>;
@@ -14,15 +15,6 @@ export interface StackReport {
   readonly restored: number;
   readonly timings: { readonly read: number; readonly merge: number; readonly refit: number };
   readonly warnings: readonly string[];
-}
-
-/** Bytes held, by what holds them. */
-export interface EngineMemory {
-  /** Copies of the base's weights, wherever they are. */
-  readonly base: number;
-  readonly merged: number;
-  /** Of engines on a GPU: the plans' weights, the contexts' scratch memory with the inputs and outputs, and what is free there. */
-  readonly gpu?: { readonly plan: number; readonly contexts: number; readonly base: number; readonly free: number; readonly total: number };
 }
 
 /** The networks of one bundle, loaded; the one interface of all backends. */

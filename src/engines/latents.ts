@@ -1,5 +1,5 @@
 import { UserError } from "../formats/errors.ts";
-import type { RgbImage } from "../formats/png.ts";
+import type { RgbImage } from "../formats/rgb-image.ts";
 import type { Tensor } from "../formats/tensor.ts";
 
 /** One part of a linear combination. */

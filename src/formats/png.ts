@@ -4,13 +4,7 @@ import { formatBytes, writeFileAtomically } from "./atomic-file.ts";
 import { UserError } from "./errors.ts";
 import { findText, invalidPng, readChunks, textChunk, writeChunks, type PngChunk } from "./png-chunks.ts";
 import { RandomAccessFile } from "./random-access-file.ts";
-
-/** 8-bit RGB, row by row: [height, width, 3]. */
-export interface RgbImage {
-  readonly width: number;
-  readonly height: number;
-  readonly data: Uint8Array;
-}
+import type { RgbImage } from "./rgb-image.ts";
 
 /** The keyword under which the WebUI family keeps the generation parameters. */
 const KEYWORD = "parameters";

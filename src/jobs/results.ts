@@ -1,6 +1,6 @@
 import type { SelfTest } from "../formats/self-test.ts";
 import type { ExportOptions } from "./options.ts";
-import type { EngineMemory } from "../engines/engine.ts";
+import type { EngineMemory } from "../engines/engine-memory.ts";
 import type { GenerationParameters } from "../formats/generation-parameters.ts";
 import type { Profile } from "../formats/engine-profile.ts";
 import type { Architecture, Component } from "../models/architecture.ts";

@@ -1,5 +1,5 @@
 import { UserError } from "../formats/errors.ts";
-import type { RgbImage } from "../formats/png.ts";
+import type { RgbImage } from "../formats/rgb-image.ts";
 import { sizeOf } from "./image.ts";
 import { ADVANCE, drawText, LINE, placePicture, textScale, wrapText } from "./picture-text.ts";
 

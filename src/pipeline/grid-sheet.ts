@@ -1,4 +1,4 @@
-import type { RgbImage } from "../formats/png.ts";
+import type { RgbImage } from "../formats/rgb-image.ts";
 import { sizeOf } from "./image.ts";
 import { ADVANCE, drawText, LINE, placePicture, textScale, wrapText } from "./picture-text.ts";
 

@@ -1,6 +1,6 @@
 import { decoderNanError } from "../engines/latents.ts";
 import { UserError } from "../formats/errors.ts";
-import type { RgbImage } from "../formats/png.ts";
+import type { RgbImage } from "../formats/rgb-image.ts";
 import type { Tensor } from "../formats/tensor.ts";
 
 export type { RgbImage };

@@ -1,4 +1,4 @@
-import type { RgbImage } from "../formats/png.ts";
+import type { RgbImage } from "../formats/rgb-image.ts";
 import { GLYPH_HEIGHT, GLYPH_WIDTH, glyph } from "./bitmap-font.ts";
 
 const INK = 32;

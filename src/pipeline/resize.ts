@@ -1,5 +1,5 @@
 import { UserError } from "../formats/errors.ts";
-import type { RgbImage } from "../formats/png.ts";
+import type { RgbImage } from "../formats/rgb-image.ts";
 
 /** Half the width of the Lanczos kernel, in pixels of the coarser picture. */
 const LOBES = 3;

@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import type { EngineMemory } from "../engines/engine.ts";
+import type { EngineMemory } from "../engines/engine-memory.ts";
 import type { ErrorCode } from "../formats/errors.ts";
 import type { BatchProblem } from "../jobs/batch-file.ts";
 import type { InspectionTarget, LayerTarget } from "../jobs/inspection/inspections.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { RgbImage } from "../../src/formats/png.ts";
+import type { RgbImage } from "../../src/formats/rgb-image.ts";
 import { contactSheet } from "../../src/pipeline/contact-sheet.ts";
 import { imagesFromTensor, sizeOf, tensorFromImages } from "../../src/pipeline/image.ts";
 import { decoderInput, latentsFromMoments } from "../../src/pipeline/latents.ts";

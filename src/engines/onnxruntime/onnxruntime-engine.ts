@@ -5,7 +5,8 @@ import type { StackEntry } from "../../lora/delta.ts";
 import { matrixSize, type StackJob, type WeightArithmetic } from "../../lora/merge.ts";
 import { planStack, type PlannedMerge } from "../../lora/stack.ts";
 import type { Component } from "../../models/architecture.ts";
-import type { Engine, EngineMemory, Inputs, Outputs, StackReport } from "../engine.ts";
+import type { EngineMemory } from "../engine-memory.ts";
+import type { Engine, Inputs, Outputs, StackReport } from "../engine.ts";
 import { Mutex } from "../mutex.ts";
 import type { Network } from "./network.ts";
 

@@ -115,11 +115,12 @@ test("programs open the generation panel, once", async () => {
       .flatMap((group) => group.tabs)
       .filter(({ input }) => input instanceof vscode.TabInputWebview && input.viewType.endsWith("tensorrt.generation"));
   await open();
+  await until("the panel", () => tabs().length > 0);
   await open();
   assert.deepEqual(
     tabs().map(({ label }) => label),
     ["Generate"],
   );
   await vscode.window.tabGroups.close(tabs());
-  assert.equal(tabs().length, 0);
+  await until("its end", () => tabs().length === 0);
 });
