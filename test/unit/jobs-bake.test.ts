@@ -1,10 +1,14 @@
 import { execFileSync } from "node:child_process";
-import { copyFileSync, linkSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { copyFileSync, existsSync, linkSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { afterAll, beforeEach, describe, expect, test } from "vitest";
 import { fromFloat32, toFloat32 } from "../../src/formats/numbers.ts";
+import { writeSafetensors } from "../../src/formats/safetensors-writer.ts";
 import { SafetensorsFile } from "../../src/formats/safetensors.ts";
 import { BAKED_KEY } from "../../src/jobs/bake-output.ts";
+import { openCheckpoint } from "../../src/models/open-checkpoint.ts";
+import FOLDERS from "../fixtures/models/folders.json" with { type: "json" };
+import { writeSparseFile } from "../fixtures/models/sparse-file.ts";
 import {
   CHECKPOINT,
   failure,
@@ -246,6 +250,49 @@ describe("is refused, and nothing is left behind:", () => {
     const error = await failure(run("bake", { checkpoint: CHECKPOINT, lora: STACK, output }, engines, context));
     expect(error.code).toBe("cancelled");
     expect(filesUnder(folder)).toEqual(before);
+  });
+});
+
+describe("a diffusers folder", () => {
+  /** One of the narrow models of make_models.py, all zeros. */
+  async function writeFolder(architecture: keyof typeof FOLDERS): Promise<string> {
+    const path = join(folder, `${architecture}-${count++}`);
+    for (const [name, content] of Object.entries(FOLDERS[architecture])) {
+      mkdirSync(dirname(join(path, name)), { recursive: true });
+      if (name.endsWith(".safetensors")) await writeSparseFile(join(path, name), content);
+      else writeFileSync(join(path, name), JSON.stringify(content));
+    }
+    return path;
+  }
+
+  test("of SD1.x becomes a single file, its VAE's attention 1×1 convolutions", async () => {
+    const checkpoint = await writeFolder("sd1");
+    const before = await openCheckpoint(checkpoint);
+    const weight = "cond_stage_model.transformer.text_model.encoder.layers.0.mlp.fc1.weight";
+    const [rows, columns] = before.components.get("text_encoder")!.get(weight)!.shape as [number, number];
+    const lora = join(folder, `te-${count++}.safetensors`);
+    const factor = (name: string, shape: readonly number[], value: number) => ({
+      name: `lora_te_text_model_encoder_layers_0_mlp_fc1.${name}.weight`,
+      dtype: "F32",
+      shape,
+      chunks: () => [fromFloat32(new Float32Array(shape[0]! * shape[1]!).fill(value), "F32")],
+    });
+    await writeSafetensors(lora, [factor("lora_up", [rows, 1], 0.5), factor("lora_down", [1, columns], 3)], {});
+    const { changed } = await bake({ checkpoint, lora: [{ file: lora, scale: 2 }] });
+    expect(changed).toBe(1);
+    const tensors = await readTensors(output);
+    expect(new Set(toFloat32(tensors.get(weight)!.bytes, "F32"))).toEqual(new Set([3]));
+    expect(tensors.get("first_stage_model.decoder.mid.attn_1.q.weight")!.shape.slice(2)).toEqual([1, 1]);
+    const names = [...before.components.values()].flatMap((table) => [...table.keys()]);
+    expect([...tensors.keys()].toSorted()).toEqual([...new Set(names)].toSorted());
+    expect(JSON.parse((await readMetadata(output))[BAKED_KEY]!)).toMatchObject([{ scale: 2 }]);
+  });
+
+  test.each(["sd2", "sdxl"] as const)("of %s is refused: its text encoder has other tensors in a single file", async (architecture) => {
+    const checkpoint = await writeFolder(architecture);
+    const error = await failure(bake({ checkpoint, lora: STACK }));
+    expect([error.code, error.message]).toEqual(["checkpoint.unsupported", expect.stringMatching(/Convert the folder to a single file/)]);
+    expect(existsSync(output)).toBe(false);
   });
 });
 
