@@ -6,6 +6,7 @@ import { writeSafetensors, type TensorSource } from "../../src/formats/safetenso
 import { LoraFile } from "../../src/lora/lora-file.ts";
 import {
   CHECKPOINT,
+  cli,
   failure,
   filesUnder,
   HUE,
@@ -401,4 +402,15 @@ describe("merge-loras", () => {
 test("resize without a rank or an energy says what is missing", async () => {
   const error = await failure(run("resize", { lora: INK, output }, engines));
   expect(error.message).toMatch(/--rank is missing/);
+});
+
+test("the command line says what was made, and 2 for wrong usage", async () => {
+  const resized = await cli(["resize", INK, "--rank", "2", "-o", output]);
+  expect([resized.code, resized.stdout]).toEqual([
+    0,
+    expect.stringMatching(/192 layers, relative error in all \d\.\d\de-1\n.*rank 8 → 2, error/),
+  ]);
+  const merged = await cli(["merge-loras", `${INK}:0.5`, `${HUE}:-1`, "-o", output, "--overwrite", "--json"]);
+  expect([merged.code, merged.lines.at(-1)]).toEqual([0, expect.objectContaining({ type: "result", file: output, error: 0 })]);
+  expect((await cli(["resize", INK, "--rank", "-2", "-o", output])).code).toBe(2);
 });
