@@ -9,13 +9,21 @@ import type { Services } from "./services.ts";
 import { askCheckpoint, askEngine } from "./suggest.ts";
 import { moveToTrash } from "./trash.ts";
 
-/** Shows a row's file in the explorer where the workspace holds it, else in its machine's file manager. */
+/**
+ * Shows a row's file in the explorer where the workspace holds it, else in the file manager. A window has that of its own machine
+ * alone: of a file on another one it gets the path.
+ */
 export function reveal(): Commands["tensorrt.reveal"] {
   return async (argument) => {
     const path = selectedPath(argument);
     if (path === undefined) return;
     const uri = vscode.Uri.file(path);
-    await vscode.commands.executeCommand(vscode.workspace.getWorkspaceFolder(uri) ? "revealInExplorer" : "revealFileInOS", uri);
+    if (vscode.workspace.getWorkspaceFolder(uri)) await vscode.commands.executeCommand("revealInExplorer", uri);
+    else if (vscode.env.remoteName === undefined) await vscode.commands.executeCommand("revealFileInOS", uri);
+    else {
+      await vscode.env.clipboard.writeText(path);
+      void vscode.window.showInformationMessage(vscode.l10n.t("{0} lies outside of the workspace. Its path was copied.", path));
+    }
   };
 }
 

@@ -31,7 +31,7 @@ export class StackView implements vscode.TreeDataProvider<StackNode>, vscode.Tre
     this.#interactively = interactively;
   }
 
-  /** Files of the selected rows, which keys act on. */
+  /** The selected rows, which keys act on. */
   get selection(): readonly StackNode[] {
     return this.#view?.selection ?? [];
   }

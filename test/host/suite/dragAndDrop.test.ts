@@ -2,10 +2,12 @@ import assert from "node:assert/strict";
 import * as vscode from "vscode";
 import type { EngineProblems } from "../../../src/extension/engineProblems.ts";
 import type { ModelFile, ModelFiles } from "../../../src/extension/files.ts";
+import type { Stack } from "../../../src/extension/stack/entries.ts";
 import type { Stacks } from "../../../src/extension/stack/stacks.ts";
 import { DeltasView } from "../../../src/extension/views/deltas.ts";
 import { EnginesView } from "../../../src/extension/views/engines.ts";
-import { adapterNode, engineNode } from "../../../src/extension/views/nodes.ts";
+import { type StackNode, adapterNode, engineNode, stackNode } from "../../../src/extension/views/nodes.ts";
+import { StackView } from "../../../src/extension/views/stack.ts";
 import type { WorkerHost } from "../../../src/extension/worker/host.ts";
 import { withMessages } from "../harness/inside.ts";
 import { test } from "../harness/runner.ts";
@@ -54,6 +56,61 @@ test("a LoRA dragged from the explorer onto an engine becomes its delta", async 
   dragged.set("text/uri-list", new vscode.DataTransferItem("file:///l/with%20space.safetensors\r\n"));
   await view.handleDrop(ENGINE, dragged);
   assert.deepEqual(made, [["/e/emoji-xl", "/l/with space.safetensors"]]);
+});
+
+/** A stack view whose stack is kept here, of an engine that is loaded. */
+function stackView(): { readonly view: StackView; readonly files: () => string[] } {
+  let stack: Stack = ["/l/a.safetensors", "/l/b.safetensors"].map((each) => ({ file: each, scale: 1, enabled: true }));
+  const stacks = {
+    engine: "/e/emoji-xl",
+    change: (_engine: string, edit: (stack: Stack) => Stack) => Promise.resolve(void (stack = edit(stack))),
+    of: () => stack,
+  };
+  return { view: new StackView(stacks as unknown as Stacks, (change) => change()), files: () => stack.map(({ file: each }) => each) };
+}
+
+function stackRow(path: string): StackNode {
+  return stackNode("/e/emoji-xl", { file: path, scale: 1, enabled: true }, undefined, undefined);
+}
+
+test("files of the explorer and rows of the deltas view are put on the stack where they are dropped", async () => {
+  const { view, files } = stackView();
+  const dragged = new vscode.DataTransfer();
+  dragged.set(
+    "text/uri-list",
+    new vscode.DataTransferItem("file:///l/c.safetensors\r\nvscode-remote://host/l/d.trt_lora\r\nfile:///l/e.png"),
+  );
+  await view.handleDrop(stackRow("/l/b.safetensors"), dragged);
+  assert.deepEqual(files(), ["/l/a.safetensors", "/l/c.safetensors", "/l/d.trt_lora", "/l/b.safetensors"]);
+  const rows = new vscode.DataTransfer();
+  new DeltasView({} as ModelFiles).handleDrag([adapterNode(file("/l/f.safetensors", "lora"))], rows);
+  await view.handleDrop(undefined, rows);
+  assert.equal(files().at(-1), "/l/f.safetensors");
+});
+
+test("rows of the stack are moved to where they are dropped", async () => {
+  const { view, files } = stackView();
+  const dragged = new vscode.DataTransfer();
+  view.handleDrag([stackRow("/l/b.safetensors")], dragged);
+  await view.handleDrop(stackRow("/l/a.safetensors"), dragged);
+  assert.deepEqual(files(), ["/l/b.safetensors", "/l/a.safetensors"]);
+  await view.handleDrop(undefined, dragged);
+  assert.deepEqual(files(), ["/l/a.safetensors", "/l/b.safetensors"]);
+});
+
+test("with no engine loaded, or with other files, a drop changes no stack and says why", async () => {
+  const lora = new vscode.DataTransfer();
+  lora.set("text/uri-list", new vscode.DataTransferItem("file:///l/c.safetensors"));
+  const picture = new vscode.DataTransfer();
+  picture.set("text/uri-list", new vscode.DataTransferItem("file:///l/c.png"));
+  const none = new StackView({ engine: undefined } as Stacks, (change) => change());
+  const { view, files } = stackView();
+  const { messages } = await withMessages(async () => {
+    await none.handleDrop(undefined, lora);
+    await view.handleDrop(undefined, picture);
+  });
+  assert.deepEqual(files(), ["/l/a.safetensors", "/l/b.safetensors"]);
+  assert.equal(messages.length, 2);
 });
 
 for (const [what, target, list] of [

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { copyFileSync, readFileSync } from "node:fs";
+import { copyFileSync, cpSync, readFileSync } from "node:fs";
 import * as vscode from "vscode";
 import type { StackResult } from "../../../src/extension/contributions.ts";
 import type { Jobs, LoadedEngine } from "../../../src/worker/protocol.ts";
@@ -111,5 +111,21 @@ test("steps that come faster than they are applied end at the last one", async (
   const results = await Promise.all(steps);
   assert.equal(results.at(-1)?.applied?.loras[0]?.scale, 1.9);
   assert.equal((await load(engine)).stack[0]?.scale, 1.9);
+  await run("clearStack", { engine });
+});
+
+test("of several loaded engines the chosen one's stack is meant, until it is unloaded", async () => {
+  const { bundle: engine } = await demoEngine();
+  const other = inWorkspace("engines", "copy");
+  cpSync(engine, other, { recursive: true });
+  await load(engine);
+  await load(other);
+  assert.equal((await run("addToStack", { file: ink() })).engine, other, "the one loaded last");
+  await vscode.commands.executeCommand("tensorrt.chooseEngine", { engine });
+  assert.equal((await run("addToStack", { file: hue() })).engine, engine);
+  await vscode.commands.executeCommand("tensorrt.unloadEngine", { engine });
+  const { engine: left, stack } = await run("removeFromStack", { file: ink() });
+  assert.deepEqual([left, stack], [other, []]);
+  await vscode.commands.executeCommand("tensorrt.unloadEngine", { engine: other });
   await run("clearStack", { engine });
 });
