@@ -20,7 +20,7 @@ interface Compared {
 
 /**
  * Compares two LoRAs, deltas or stacks of them, weight by weight; where B is empty, A with no change at all: what a stack would
- * change. Throws what opening the files throws, and "option.invalid" for what is no LoRA or delta.
+ * change. Throws what opening the files throws, and "lora.unsupported" for what is no LoRA or delta.
  */
 export async function compare({ a, b, base }: CompareOptions, context: JobContext, arithmetic: WeightArithmetic): Promise<CompareResult> {
   const inspections = new Inspections(arithmetic);

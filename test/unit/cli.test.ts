@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { parseLora } from "../../src/cli/arguments.ts";
-import { CHECKPOINT, cli, filesUnder, INK, run, temporaryFolder } from "./jobs-support.ts";
+import { CHECKPOINT, cli, filesUnder, HUE, INK, run, temporaryFolder } from "./jobs-support.ts";
 
 const folder = temporaryFolder();
 const engine = join(folder, "emoji");
@@ -20,7 +20,7 @@ describe("usage", () => {
   test("--help lists every command, and of each its options", async () => {
     const { code, stdout } = await cli(["--help"]);
     expect(code).toBe(0);
-    for (const command of ["export", "delta", "generate", "inspect", "bench", "doctor"])
+    for (const command of ["export", "delta", "generate", "inspect", "compare", "bench", "doctor"])
       expect(stdout).toMatch(new RegExp(`^  ${command} `, "m"));
     const generate = await cli(["generate", "--help"]);
     expect(generate.code).toBe(0);
@@ -133,6 +133,18 @@ describe("results", () => {
 
     const closed = await cli(["inspect", CHECKPOINT, "--json"], { onOutput: ({ stdout: pipe }) => pipe!.destroy() });
     expect(closed.stderr).toBe("");
+  });
+
+  test("compare gives the job's numbers, and a table in words", async () => {
+    const { code, lines } = await cli(["compare", INK, `${HUE}:0.5`, "--json"]);
+    expect(code).toBe(0);
+    const expected = await run("compare", { a: [{ file: INK }], b: [{ file: HUE, scale: 0.5 }] });
+    expect(lines.at(-1)).toEqual({ type: "result", ...(JSON.parse(JSON.stringify(expected)) as object) });
+
+    const stack = await cli(["compare", INK, "--add-a", `${HUE}:0.5`, "--base", CHECKPOINT]);
+    expect(stack.stdout).toContain("A: ink.safetensors × 1 + opposite-hue.safetensors × 0.5\nB: no change\n");
+    expect(stack.stdout).toMatch(/‖B − A‖\/‖W‖ 0\.\d/);
+    expect((await cli(["compare", CHECKPOINT])).code).toBe(1);
   });
 
   test("doctor lists everything and where it was looked for", async () => {

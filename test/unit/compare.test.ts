@@ -118,7 +118,7 @@ test("layers that cannot be compared say why, and leave the totals alone", async
 });
 
 test("what is no LoRA, and names that differ, are said", async () => {
-  await expect(compare({ a: [{ file: CHECKPOINT }] })).rejects.toMatchObject({ code: "option.invalid" });
+  await expect(compare({ a: [{ file: CHECKPOINT }] })).rejects.toMatchObject({ code: "lora.unsupported" });
   await expect(compare({ a: [] })).rejects.toMatchObject({ code: "option.invalid" });
   const other = await writeTensors(join(folder, "names.safetensors"), loraModule("lora_unet_z", { out: 4, rank: 2, inputs: 4, seed: 1 }));
   const { notes } = await compare({ a: [{ file: INK }], b: [{ file: other }] });

@@ -26,13 +26,13 @@ export class ComparisonSide {
   readonly labels: readonly string[];
   readonly #terms = new Map<string, SideTerm[]>();
 
-  /** Throws "option.invalid" for a file that is neither a LoRA nor a delta, and for scales that are none. */
+  /** Throws "lora.unsupported" for a file that is neither a LoRA nor a delta, "option.invalid" for block weights that are none. */
   constructor(entries: readonly SideEntry[]) {
     this.labels = entries.map(({ reference }) => label(reference));
     for (const { reference, inspection } of entries) {
       const { kind, path } = inspection.header;
       if (kind !== "lora" && kind !== "delta") {
-        throw new UserError("option.invalid", `${path} is neither a LoRA nor a delta. Only those can be compared.`);
+        throw new UserError("lora.unsupported", `${path} is neither a LoRA nor a delta. Only those can be compared.`);
       }
       const { scale, weightScale } = stackScales(reference);
       for (const layer of inspection.layers) {

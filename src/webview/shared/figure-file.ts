@@ -12,7 +12,8 @@ export function figureStyle(): FigureStyle {
     ink: themeColour("--vscode-foreground", isDark ? "#cccccc" : "#3b3b3b"),
     muted: themeColour("--vscode-descriptionForeground", "#808080"),
     accent: themeColour("--vscode-charts-blue", "#3794ff"),
-    second: themeColour("--vscode-charts-orange", "#d18616"),
+    // The themes' own orange is made to be seen through.
+    second: isDark ? "#ff9d3c" : "#a84300",
     isDark,
   };
 }

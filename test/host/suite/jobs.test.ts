@@ -42,6 +42,22 @@ test("inspect tells a checkpoint's tensors", async () => {
   assert.equal(result.tensors.length, 1047);
 });
 
+test("programs compare two LoRAs and see what a stack would change, with no tab", async () => {
+  const tabs = vscode.window.tabGroups.activeTabGroup.tabs.length;
+  const [ink, hue] = ["ink.safetensors", "opposite-hue.safetensors"].map((name) => vscode.Uri.file(inWorkspace("loras", name)));
+  const compare = (options: object) => vscode.commands.executeCommand<Jobs["compare"]["result"]>("tensorrt.compareDeltas", options);
+  const { totals } = await compare({ a: [ink], b: [{ file: hue, scale: 0.5 }] });
+  assert.deepEqual([totals.layersInBoth, totals.layersInA, totals.layersInB], [192, 0, 78]);
+  const stack = await compare({ a: [ink, hue], base: vscode.Uri.file(inWorkspace("models", "emoji-xl.safetensors")) });
+  assert.ok(stack.layers.some(({ relativeA = 0 }) => relativeA > 0.5));
+  assert.equal(vscode.window.tabGroups.activeTabGroup.tabs.length, tabs);
+});
+
+test("compare shows a tab where it is told to", async () => {
+  await vscode.commands.executeCommand("tensorrt.compareDeltas", { a: [inWorkspace("loras", "ink.safetensors")], show: true });
+  await untilTab("the comparison", (input) => input instanceof vscode.TabInputWebview && input.viewType.endsWith("tensorrt.comparison"));
+});
+
 /** Waits until the active tab shows what `isShown` looks for. */
 function untilTab(what: string, isShown: (input: unknown) => boolean): Promise<boolean> {
   return until(what, () => isShown(vscode.window.tabGroups.activeTabGroup.activeTab?.input));

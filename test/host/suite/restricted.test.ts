@@ -14,6 +14,14 @@ test("restricted: looking works and loads no native code", async () => {
   const file = inWorkspace("models", "emoji-xl.safetensors");
   const result = await vscode.commands.executeCommand<Jobs["inspect"]["result"]>("tensorrt.inspect", { file });
   assert.equal(result.tensors.length, 1047);
+  const loras = ["ink.safetensors", "opposite-hue.safetensors"].map((name) => inWorkspace("loras", name));
+  const { statistics } = await vscode.commands.executeCommand<Jobs["inspect"]["result"]>("tensorrt.inspect", { file: loras[0] });
+  assert.ok(statistics?.every(({ norm = 0, maximum = 0 }) => norm > 0 && maximum > 0));
+  const { totals } = await vscode.commands.executeCommand<Jobs["compare"]["result"]>("tensorrt.compareDeltas", {
+    a: [loras[0]],
+    b: [loras[1]],
+  });
+  assert.equal(totals.layersInBoth, 192);
   const workers = findWorkers(process.pid);
   assert.equal(workers.length, 1);
   assert.deepEqual(nativeLibraries(workers[0]!.id), []);
