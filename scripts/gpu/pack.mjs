@@ -19,7 +19,7 @@ mkdirSync(run, { recursive: true });
 writeFileSync(join(run, "package.json"), '{"type":"commonjs"}\n');
 
 const tests = readdirSync(join(root, "test", "gpu")).filter((name) => name.endsWith(".test.ts"));
-// A bundle of ESM for Node; what it asks for its own place is answered from the package's root, where package.json and build/ are.
+// Bundles of ESM for Node; what it asks for its own place is answered from the package's root, where package.json and build/ are.
 await build({
   absWorkingDir: root,
   entryPoints: [
@@ -32,6 +32,8 @@ await build({
   entryNames: "[name]",
   outExtension: { ".js": ".mjs" },
   bundle: true,
+  // What they share is carried once.
+  splitting: true,
   platform: "node",
   format: "esm",
   target: "node24",
