@@ -1,6 +1,6 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { setupTensorRtRtx } from "../../scripts/setup-tensorrt-rtx.ts";
 import { findGpu } from "../../src/engines/tensorrt/gpu.ts";
 import { loadTensorRtAddon } from "../../src/engines/tensorrt/native.ts";
@@ -10,6 +10,9 @@ import type { ExportResult } from "../../src/jobs/results.ts";
 import { CHECKPOINT, failure, filesUnder, INK, newEngines, recordingContext, run, temporaryFolder } from "./jobs-support.ts";
 
 /* The export job with TensorRT-RTX ahead of time, from emoji-xl to a bundle, on a machine that needs no GPU for it. */
+
+// Builds take as long as the machine is busy.
+vi.setConfig({ testTimeout: 600_000, hookTimeout: 600_000 });
 
 const libraries = await setupTensorRtRtx();
 const { reason: missingAddon } = loadTensorRtAddon("rtx");

@@ -1,7 +1,7 @@
 import { mkdtemp, readFile, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { setupTensorRtRtx } from "../../scripts/setup-tensorrt-rtx.ts";
 import type { BuildRequest } from "../../src/engines/backend.ts";
 import { CryptoHasher } from "../../src/engines/crypto-hasher.ts";
@@ -18,6 +18,9 @@ import { tinyCheckpoint } from "../tensorrt/tiny-checkpoint.ts";
  * Every graph that is emitted for TensorRT, of every architecture and number type, is parsed and built by the real TensorRT-RTX, which needs
  * no GPU for it.
  */
+
+// Builds take as long as the machine is busy.
+vi.setConfig({ testTimeout: 600_000, hookTimeout: 600_000 });
 
 const libraries = await setupTensorRtRtx();
 const { reason: missingAddon } = loadTensorRtAddon("rtx");
