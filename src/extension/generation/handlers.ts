@@ -71,12 +71,19 @@ function jobHandlers({
       return null;
     },
     "job/start": (request) => session.start(request),
-    "job/cancel": ({ id }) => done(session.queue.cancel(id)),
+    "job/cancel": async ({ id }) => {
+      session.queue.cancel(id);
+      return null;
+    },
     "queue/continue": async () => {
       requireTrust(vscode.l10n.t("Generating an image"));
-      return done(session.queue.continue());
+      session.queue.continue();
+      return null;
     },
-    "queue/discard": () => done(session.queue.discard()),
+    "queue/discard": async () => {
+      session.queue.discard();
+      return null;
+    },
     trust: async () => {
       await vscode.commands.executeCommand("workbench.trust.manage");
       return null;
@@ -143,9 +150,4 @@ function pictureHandlers({
       return null;
     },
   };
-}
-
-/** The answer to a request that asks for nothing but to be done. */
-function done(_nothing: void): Promise<null> {
-  return Promise.resolve(null);
 }

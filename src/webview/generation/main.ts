@@ -1,4 +1,5 @@
 import "../shared/page.css";
+import "./controls.css";
 import "./main.css";
 import "./stage.css";
 import { render } from "lit";

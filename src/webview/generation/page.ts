@@ -2,8 +2,7 @@ import type { GenerationTexts } from "../../extension/generation/texts.ts";
 import type { Progress } from "../../jobs/context.ts";
 import type { PromptDescription } from "../../jobs/results.ts";
 import { format } from "../shared/page.ts";
-import type { CheckedForm } from "./model/check.ts";
-import { checkForm } from "./model/check.ts";
+import { checkForm, type CheckedForm } from "./model/check.ts";
 import type { GenerationForm } from "./model/form.ts";
 import type { EngineChoice, HistoryItem, LoraChoice, PanelStart, PanelState, Refusal, SourcePicture, StackItem } from "./protocol.ts";
 
@@ -14,7 +13,7 @@ export interface Completion {
   readonly active: number;
 }
 
-/** What is said at the foot of the form, with what takes the last restored settings back. */
+/** What is said at the foot of the form; `undo` is what stood there before settings were restored. */
 export interface Notice {
   readonly text: string;
   readonly undo?: { readonly form: GenerationForm; readonly stack: readonly StackItem[] };
