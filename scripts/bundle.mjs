@@ -22,6 +22,7 @@ const common = {
   minify: production,
   keepNames: production,
   sourcemap: production ? false : "linked",
+  metafile: production,
   // CommonJS has no import.meta: modules that ask for their own place get the bundle's.
   define: { "import.meta.url": "bundleUrl", "import.meta.dirname": "__dirname", "import.meta.filename": "__filename" },
 };
@@ -70,6 +71,7 @@ builds.push(
     logLevel: "warning",
     minify: production,
     sourcemap: production ? false : "inline",
+    metafile: production,
   }),
 );
 if (tests) {
@@ -85,4 +87,9 @@ if (tests) {
     }),
   );
 }
-await Promise.all(builds);
+const results = await Promise.all(builds);
+// Whose code is in the bundles, for the list of licences.
+if (production) {
+  mkdirSync(`${root}build`, { recursive: true });
+  writeFileSync(`${root}build/bundled.json`, JSON.stringify(results.flatMap(({ metafile }) => Object.keys(metafile.inputs))));
+}

@@ -1,38 +1,53 @@
 /*
- * Makes an installable VSIX for this machine's platform: `npm run package`. The files are laid out in a temporary folder first, so
- * that the package holds one platform's libraries and none of what bundling made superfluous; .vscodeignore is the allow-list.
+ * Makes an installable VSIX: `npm run package`, or for another machine `npm run package -- --target linux-arm64`. The files are laid out in
+ * a temporary folder first, so that the package holds one platform's libraries and none of what bundling made superfluous;
+ * .vscodeignore is the allow-list, and test/fixtures/vsix/contents.json says what has to be in the package.
  */
 import { execFileSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
-import { createVSIX } from "@vscode/vsce";
+import { parseArgs } from "node:util";
+import { createVSIX, listFiles } from "@vscode/vsce";
+import { differences } from "./package/contents.ts";
+import { notices, packagesOf } from "./package/notices.ts";
+import { ADD_ON, CROSS_COMPILERS, HOST, TARGETS, TENSORRT_ADD_ONS } from "./package/targets.ts";
 
-/** Visual Studio Code's platforms that there are ONNX Runtime libraries for, with the files that a CPU needs. */
-const ONNX_RUNTIME_FILES = {
-  "linux-x64": ["libonnxruntime.so.1"],
-  "linux-arm64": ["libonnxruntime.so.1"],
-  "darwin-arm64": ["libonnxruntime.1.dylib"],
-  // DirectML.dll is linked into onnxruntime.dll, used or not.
-  "win32-x64": ["onnxruntime.dll", "DirectML.dll"],
-};
 const MOST_BYTES = 40 * 2 ** 20;
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
-const target = `${process.platform}-${process.arch}`;
-const libraries = ONNX_RUNTIME_FILES[target];
-if (!libraries) fail(`There is no package for ${target}; there are ${Object.keys(ONNX_RUNTIME_FILES).join(", ")}.`);
+const { target } = parseArgs({ options: { target: { type: "string", default: HOST } } }).values;
+if (!TARGETS[target]) fail(`There is no package for ${target}; there are ${Object.keys(TARGETS).join(", ")}.`);
 
 function fail(message) {
   console.error(message);
   process.exit(1);
 }
 
-function stageFile(stage, path) {
-  const source = join(root, path);
-  if (!existsSync(source)) fail(`${path} is missing. Run \`npm run build\` first.`);
+/** Where the add-ons for the target are; those for another machine are compiled here where there is a compiler for it. */
+function addOnFolder() {
+  if (target === HOST) return join(root, "build", "Release");
+  const compiler = CROSS_COMPILERS[target];
+  if (!compiler) fail(`The add-ons for ${target} cannot be compiled on ${HOST}: the workflow in .github/workflows does that.`);
+  const out = join(root, "build", target);
+  const cmakeJs = join(root, "node_modules", "cmake-js", "bin", "cmake-js");
+  const options = [
+    "--config",
+    "Release",
+    "--out",
+    out,
+    "--arch",
+    compiler.arch,
+    `--CDCMAKE_TOOLCHAIN_FILE=${join(root, compiler.toolchain)}`,
+  ];
+  execFileSync(process.execPath, [cmakeJs, "compile", ...options], { cwd: root, stdio: ["ignore", "ignore", "inherit"] });
+  return join(out, "Release");
+}
+
+function stageFile(stage, path, source = join(root, path)) {
+  if (!existsSync(source)) fail(`${relative(root, source)} is missing. Run \`npm run build\` first.`);
   mkdirSync(dirname(join(stage, path)), { recursive: true });
   cpSync(source, join(stage, path), { recursive: true, dereference: true });
 }
@@ -46,8 +61,9 @@ function stageManifest(stage) {
 
 function stageOnnxRuntime(stage) {
   const folder = join("node_modules", "onnxruntime-node");
-  const binaries = join(folder, "bin", "napi-v6", process.platform, process.arch);
-  for (const file of [...libraries, "onnxruntime_binding.node"]) stageFile(stage, join(binaries, file));
+  const [platform, architecture] = target.split("-");
+  const binaries = join(folder, "bin", "napi-v6", platform, architecture);
+  for (const file of [...TARGETS[target].libraries, "onnxruntime_binding.node"]) stageFile(stage, join(binaries, file));
   stageFile(stage, join(folder, "dist"));
   // What its install script needs, and that script itself, stay behind: the libraries are there already.
   const { scripts: _, devDependencies: __, dependencies, ...rest } = JSON.parse(readFileSync(join(root, folder, "package.json"), "utf8"));
@@ -56,34 +72,33 @@ function stageOnnxRuntime(stage) {
   for (const part of ["package.json", join("dist", "cjs")]) stageFile(stage, join("node_modules", "onnxruntime-common", part));
 }
 
-/** The licences of every package that is in the bundles or beside them. */
-function stageNotices(stage) {
-  const npm = process.platform === "win32" ? "npm.cmd" : "npm";
-  const list = execFileSync(npm, ["ls", "--omit=dev", "--all", "--parseable"], {
-    cwd: root,
-    encoding: "utf8",
-    shell: process.platform === "win32",
-  });
-  const notices = [];
-  for (const folder of list.trim().split("\n").slice(1).toSorted()) {
-    const { name, version, license } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
-    const text = readdirSync(folder).find((file) => /^licen[cs]e(\.|$)/i.test(file));
-    notices.push(`${name} ${version} (${license})\n\n${text ? readFileSync(join(folder, text), "utf8").trim() : ""}`);
-  }
-  writeFileSync(join(stage, "THIRD-PARTY-NOTICES.txt"), `${notices.join(`\n\n${"-".repeat(80)}\n\n`)}\n`);
+/** The add-ons; those of TensorRT are compiled where its headers are. Tells whether they were. */
+function stageAddOns(stage) {
+  const folder = addOnFolder();
+  const place = (name) => join("build", "Release", name);
+  stageFile(stage, place(ADD_ON), join(folder, ADD_ON));
+  const hasTensorRt = TARGETS[target].tensorrt && TENSORRT_ADD_ONS.every((name) => existsSync(join(folder, name)));
+  if (hasTensorRt) for (const name of TENSORRT_ADD_ONS) stageFile(stage, place(name), join(folder, name));
+  else console.log(`${target}: without TensorRT, whose headers are named by TENSORRT_HEADERS or TENSORRT_ROOT.`);
+  return hasTensorRt;
 }
 
 execFileSync(process.execPath, [join(root, "scripts", "bundle.mjs"), "--production"], { stdio: "inherit" });
+const bundled = packagesOf(JSON.parse(readFileSync(join(root, "build", "bundled.json"), "utf8")));
 const stage = mkdtempSync(join(tmpdir(), "vsix-"));
 try {
   stageManifest(stage);
   stageOnnxRuntime(stage);
-  stageNotices(stage);
+  const hasTensorRt = stageAddOns(stage);
+  writeFileSync(join(stage, "THIRD-PARTY-NOTICES.txt"), notices(root, bundled));
   const localized = readdirSync(root).filter((file) => /^package\.nls.*\.json$/.test(file));
-  const folders = ["dist", "assets", "language", "media", "l10n", "schemas"].filter((folder) => existsSync(join(root, folder)));
-  const addOn = join("build", "Release", "tensorrt_redux.node");
-  for (const path of [...localized, ...folders, addOn, "README.md", "CHANGELOG.md", "LICENSE", ".vscodeignore"]) stageFile(stage, path);
+  const folders = ["dist", "assets", "language", "media", "l10n", "schemas"];
+  for (const path of [...localized, ...folders, "CHANGELOG.md", "LICENSE", ".vscodeignore"]) stageFile(stage, path);
+  // For those who use the extension, not for those who build it.
+  stageFile(stage, "README.md", join(root, "MARKETPLACE.md"));
 
+  const wrong = differences(target, hasTensorRt, await listFiles({ cwd: stage }));
+  if (wrong.length > 0) fail(`What the package holds is not what test/fixtures/vsix/contents.json says:\n  ${wrong.join("\n  ")}`);
   const packagePath = join(root, `${manifest.name}-${target}-${manifest.version}.vsix`);
   rmSync(packagePath, { force: true });
   await createVSIX({ cwd: stage, target, packagePath, allowMissingRepository: true, rewriteRelativeLinks: false });

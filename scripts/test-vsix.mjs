@@ -1,14 +1,17 @@
 /*
- * Makes the VSIX, installs it into a real VS Code and uses it once: the checkpoint of the demo is exported by a task in the window,
- * then the installed command line draws a picture with that engine bundle. Nothing of the repository is in reach of what is tested
- * but the demo's files.
+ * Makes the VSIX, installs it into a real VS Code and uses it once: the checkpoint of the demo is exported by a task in the window, which
+ * then shows the engine and the inside of a LoRA and draws a picture; the installed command line draws another. Nothing of the
+ * repository is in reach of what is tested but the demo's files.
  */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
+import { differences } from "./package/contents.ts";
+import { HOST, TENSORRT_ADD_ONS } from "./package/targets.ts";
 import { setupChromium, setupServer } from "./setup-vscode.mjs";
+import { webviewFrame } from "../test/host/harness/accessibility.ts";
 import { startServer } from "../test/host/harness/server.ts";
 import { launchBrowser, Workbench } from "../test/host/harness/workbench.ts";
 import { createWorkspace } from "../test/host/harness/workspace.ts";
@@ -22,6 +25,7 @@ function packageVsix() {
   const output = execFileSync(process.execPath, [join(root, "scripts", "package.mjs")], { encoding: "utf8" });
   const [, file, megabytes] = /^(.+\.vsix): ([\d.]+) MB$/m.exec(output) ?? [];
   assert.ok(file, `No package was made:\n${output}`);
+  assert.doesNotMatch(output, /warn/i, "vsce has something to say.");
   console.log(`  ${file}: ${megabytes} MB`);
   return join(process.cwd(), file);
 }
@@ -35,13 +39,14 @@ function install(server, vsix) {
   return join(data, "extensions", folder);
 }
 
+/** What is installed is what scripts/package.mjs has checked; vsce renames three files. */
 function checkFiles(extension) {
-  const files = readdirSync(extension, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
-  const stray = files.map(({ name }) => name).filter((name) => /\.(map|ts|test\.js|safetensors|cc|h)$/.test(name));
-  assert.deepEqual(stray, [], "Files that are of no use to anybody who installs the extension.");
-  for (const name of ["THIRD-PARTY-NOTICES.txt", "LICENSE.txt", "build/Release/tensorrt_redux.node", "dist/worker.js"]) {
-    assert.ok(existsSync(join(extension, name)), `${name} is missing from the package.`);
-  }
+  const entries = readdirSync(extension, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  const paths = entries.map(({ name, parentPath }) => relative(extension, join(parentPath, name)).replaceAll("\\", "/"));
+  const given = { "readme.md": "README.md", "changelog.md": "CHANGELOG.md", "LICENSE.txt": "LICENSE" };
+  const files = paths.filter((path) => path !== ".vsixmanifest").map((path) => given[path] ?? path);
+  const hasTensorRt = TENSORRT_ADD_ONS.some((name) => files.includes(`build/Release/${name}`));
+  assert.deepEqual(differences(HOST, hasTensorRt, files), []);
 }
 
 /** Runs the installed command line; gives its result object. */
@@ -81,29 +86,57 @@ async function runTask(workbench, name) {
   }
 }
 
-/** Exports the demo's checkpoint by a task of the workspace; gives the engine bundle's folder. */
-async function exportInWindow(tools, workspace) {
+/** A window with the installed extension, in a folder that is not trusted yet. */
+async function inWindow(tools, workspace, body) {
   const server = await startServer(tools.server, data, { trusted: false });
   const browser = await launchBrowser(tools.chromium);
   try {
     const workbench = await Workbench.open(browser, { port: server.port, workspace }, screenshots);
     try {
-      const bundles = join(workspace, "engines-by-task");
-      await workbench.command("Tasks: Run Task");
-      await workbench.page.getByRole("button", { name: "Trust Folder & Continue" }).click({ timeout: 60_000 });
-      await runTask(workbench, "export emoji-xl");
-      const written = () =>
-        existsSync(bundles) ? readdirSync(bundles, { recursive: true }).find((name) => name.endsWith("engine.json")) : undefined;
-      await until(() => written() !== undefined, EXPORT_LIMIT_MILLISECONDS, "The export by a task");
-      return join(bundles, written(), "..");
+      await body(workbench);
     } finally {
-      await workbench.screenshot("vsix");
+      await workbench.screenshot("vsix-end");
       await workbench.close();
     }
   } finally {
     await browser.close();
     await server.stop();
   }
+}
+
+/** Exports the demo's checkpoint by a task of the workspace. */
+async function exportByTask(workbench, bundle) {
+  await workbench.command("Tasks: Run Task");
+  await workbench.page.getByRole("button", { name: "Trust Folder & Continue" }).click({ timeout: 60_000 });
+  await runTask(workbench, "export emoji-xl");
+  await until(() => existsSync(join(bundle, "engine.json")), EXPORT_LIMIT_MILLISECONDS, "The export by a task");
+}
+
+async function lookAtViews(workbench) {
+  await workbench.openContainer();
+  await workbench.treeRow("engines-by-task").waitFor({ timeout: 60_000 });
+  await workbench.treeRow("opposite-hue.safetensors").waitFor({ timeout: 60_000 });
+  await workbench.screenshot("vsix-views");
+}
+
+async function lookInside(workbench) {
+  await workbench.contextMenu(workbench.treeRow("ink.safetensors"), "Inspect");
+  const frame = await webviewFrame(workbench, "inspector");
+  await frame.locator(".map-cell").first().waitFor({ timeout: 60_000 });
+  await workbench.screenshot("vsix-inspector");
+}
+
+async function drawInWindow(workbench, workspace) {
+  await workbench.command("TensorRT: Generate Image…");
+  await workbench.pick("Generate Image", "engines-by-task");
+  await workbench.check("Generate Image", "ink.safetensors");
+  await workbench.page.keyboard.press("Enter");
+  await workbench.type("The scale of ink", "0.7");
+  await workbench.type("The prompt", "red apple");
+  await workbench.tab(".png").waitFor({ timeout: 120_000 });
+  await workbench.pictureShown();
+  await workbench.screenshot("vsix-picture");
+  assert.equal(readdirSync(join(workspace, "images")).length, 1);
 }
 
 function drawPicture(extension, bundle, workspace) {
@@ -137,8 +170,14 @@ try {
   if (extension) {
     await test("holds what is needed and nothing else", () => checkFiles(extension));
     await test("finds its libraries", () => checkDoctor(extension));
-    const bundle = await test("exports a checkpoint in the window", () => exportInWindow(tools, workspace.folder));
-    if (bundle) await test("draws a picture", () => drawPicture(extension, bundle, workspace.folder));
+    const bundle = join(workspace.folder, "engines-by-task");
+    await inWindow(tools, workspace.folder, async (workbench) => {
+      await test("exports a checkpoint by a task", () => exportByTask(workbench, bundle));
+      await test("shows engines, deltas and LoRAs", () => lookAtViews(workbench));
+      await test("draws a picture in the window", () => drawInWindow(workbench, workspace.folder));
+      await test("shows the inside of a LoRA", () => lookInside(workbench));
+    });
+    await test("draws a picture by the command line", () => drawPicture(extension, bundle, workspace.folder));
   }
 } finally {
   workspace.remove();

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import assert from "node:assert/strict";
-import type { Frame } from "playwright-core";
+import type { ElementHandle, Frame } from "playwright-core";
 import type { Workbench } from "./workbench.ts";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
@@ -24,13 +24,23 @@ export async function webviewFrame(workbench: Workbench, name: string): Promise<
   await outer.first().waitFor({ timeout: 60_000 });
   for (let attempt = 0; attempt < 120; attempt++) {
     for (const handle of await outer.elementHandles()) {
-      const frame = await (await handle.contentFrame())?.$("#active-frame").then((inner) => inner?.contentFrame());
+      const frame = await innerFrame(handle);
       const sources = (await frame?.evaluate(scriptsOf).catch(() => [])) ?? [];
       if (frame && sources.some((source) => source.endsWith(`/${name}.js`))) return frame;
     }
     await workbench.page.waitForTimeout(250);
   }
   throw new Error(`No webview "${name}" is shown.`);
+}
+
+/** The page inside of a webview's own; none where another editor takes the webview's place meanwhile. */
+async function innerFrame(webview: ElementHandle): Promise<Frame | undefined> {
+  try {
+    const inner = await (await webview.contentFrame())?.$("#active-frame");
+    return (await inner?.contentFrame()) ?? undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Runs in the page. VS Code puts a script of its own before the page's. */

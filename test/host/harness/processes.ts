@@ -1,6 +1,7 @@
+import { execFileSync } from "node:child_process";
 import { readFileSync, readdirSync } from "node:fs";
 
-/** A process as /proc tells it. */
+/** A process as the system tells it. */
 export interface ProcessEntry {
   readonly id: number;
   readonly parent: number;
@@ -9,6 +10,24 @@ export interface ProcessEntry {
 
 /** All processes; those that end while they are looked at are left out. */
 export function listProcesses(): ProcessEntry[] {
+  return process.platform === "linux" ? listProc() : listByCommand();
+}
+
+/** By PowerShell on Windows, by `ps` on macOS: a line each, "id parent command". */
+function listByCommand(): ProcessEntry[] {
+  const script = 'Get-CimInstance Win32_Process | ForEach-Object { "$($_.ProcessId) $($_.ParentProcessId) $($_.CommandLine)" }';
+  const text =
+    process.platform === "win32"
+      ? execFileSync("powershell", ["-NoProfile", "-Command", script], { encoding: "utf8" })
+      : execFileSync("ps", ["-A", "-ww", "-o", "pid=,ppid=,command="], { encoding: "utf8" });
+  return Array.from(text.matchAll(/^\s*(\d+)\s+(\d+)\s(.*)$/gm), ([, id, parent, command]) => ({
+    id: Number(id),
+    parent: Number(parent),
+    command: command!.trim(),
+  }));
+}
+
+function listProc(): ProcessEntry[] {
   return readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name))
     .flatMap((name) => {
