@@ -70,7 +70,9 @@ export class LoraFile {
     const updates: LoraUpdate[] = [];
     for (const [module, { factors, foreign }] of contents.modules) {
       if (foreign !== undefined) continue;
-      const found = moduleUpdates({ module, factors, settings: { rankStabilized: false }, isKohyaOft: false });
+      // Which side (IA)³ scales is a number too; that it says so is enough here.
+      const onInput = factors.has("on_input") ? { onInput: 0 } : {};
+      const found = moduleUpdates({ module, factors, settings: { rankStabilized: false }, isKohyaOft: false, ...onInput });
       updates.push(...found.updates);
       for (const reason of found.problems) contents.unused.push({ name: module, reason });
     }

@@ -2,8 +2,14 @@ import type { z } from "zod";
 import type { EngineMemory } from "../engines/engine-memory.ts";
 import type { ErrorCode } from "../formats/errors.ts";
 import type { BatchProblem } from "../jobs/batch-file.ts";
-import type { InspectionTarget, LayerTarget } from "../jobs/inspection/inspections.ts";
-import type { HeatMapTile, InspectionHeader, LayerDetail, LayerStatistics } from "../jobs/inspection/types.ts";
+import type {
+  HeatMapTile,
+  InspectionHeader,
+  InspectionTarget,
+  LayerDetail,
+  LayerStatistics,
+  LayerTarget,
+} from "../jobs/inspection/types.ts";
 import type { CompareResult } from "../jobs/comparison/types.ts";
 import type { JobContext, Progress } from "../jobs/context.ts";
 import type {

@@ -9,25 +9,11 @@ import { InspectionBase } from "./inspection-base.ts";
 import { heatMapTile, layerDetail } from "./layer-detail.ts";
 import { fileState, OpenInspection } from "./open-inspection.ts";
 import { StatisticsCache } from "./statistics-cache.ts";
-import type { HeatMapTile, InspectionHeader, LayerDetail, LayerStatistics } from "./types.ts";
+import type { HeatMapTile, InspectionHeader, InspectionTarget, LayerDetail, LayerStatistics, LayerTarget } from "./types.ts";
 
 /** Files open at once; the one that has not been asked for longest is closed. */
 const MOST_OPEN = 6;
 const MOST_BASES = 2;
-
-/** A file to look into. */
-export interface InspectionTarget {
-  readonly path: string;
-  /** An engine bundle's folder or a checkpoint; absent: the published layout of the architecture, which has no numbers. */
-  readonly base?: string | undefined;
-  /** Folder for statistics, by what the files hold; absent: they are kept in memory alone. */
-  readonly cache?: string | undefined;
-}
-
-/** A layer of a file that has been opened; `state` is its header's. */
-export interface LayerTarget extends InspectionTarget {
-  readonly state: string;
-}
 
 interface Entry {
   readonly inspection: Promise<OpenInspection>;

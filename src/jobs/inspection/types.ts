@@ -33,6 +33,20 @@ export interface BaseSummary {
   readonly name: string;
 }
 
+/** A file to look into. */
+export interface InspectionTarget {
+  readonly path: string;
+  /** An engine bundle's folder or a checkpoint; absent: the published layout of the architecture, which has no numbers. */
+  readonly base?: string | undefined;
+  /** Folder for statistics, by what the files hold; absent: they are kept in memory alone. */
+  readonly cache?: string | undefined;
+}
+
+/** A layer of a file that has been opened; `state` is its header's. */
+export interface LayerTarget extends InspectionTarget {
+  readonly state: string;
+}
+
 export interface InspectionHeader {
   readonly path: string;
   readonly kind: "checkpoint" | "lora" | "delta" | "safetensors";
