@@ -61,6 +61,8 @@ export class DeltasView implements vscode.TreeDataProvider<Node>, vscode.TreeDra
   resolveTreeItem(item: vscode.TreeItem, node: Node): vscode.TreeItem {
     const file = "uri" in node ? this.#files.get(node.uri.fsPath) : undefined;
     if (!file) return item;
+    // The row that a person points at, before all others that wait.
+    this.#files.describe([file.uri.fsPath]);
     const isKnown = file.summary.kind === "lora" || file.summary.kind === "delta";
     const fitting = this.#files.of("engine bundle").filter((engine) => fits(file, engine) === true);
     item.tooltip = adapterTooltip(file, isKnown ? fitting.map(({ uri }) => basename(uri.fsPath)) : undefined);

@@ -29,6 +29,9 @@ export const flow: Flow = {
     const described = Date.now() - start;
     await workbench.screenshot("collection");
 
+    // Rows are described meanwhile, which must not take the focus from the list.
+    await workbench.command("TensorRT: Focus on LoRAs and Deltas View");
+    await page.waitForTimeout(1_500);
     await page.keyboard.press("End");
     await workbench.treeRow("style-4999.safetensors").waitFor();
     await workbench.treeRow("style-4999.safetensors").filter({ hasText: "rank" }).waitFor({ timeout: 120_000 });
