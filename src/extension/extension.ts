@@ -67,7 +67,7 @@ export function activate(context: vscode.ExtensionContext): void {
   };
   const tasks = new TaskProvider(context.asAbsolutePath("dist/cli.js"), environment, files, stacks);
   const session = new GenerationSession(services);
-  const panel = new GenerationPanel(context, services, session);
+  const panel = new GenerationPanel({ context, services, session, problems });
   const comparisons = new ComparisonPanels(services, context.extensionUri);
   const host = worker;
   context.subscriptions.push(

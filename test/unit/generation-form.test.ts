@@ -89,8 +89,9 @@ describe("the form against the engine's profile", () => {
     expect(check({}, { ...ENGINE, width: only, height: only }).values).toMatchObject({ width: 768, height: 768 });
   });
 
-  test("without an engine, and of one that cannot start from a picture", () => {
+  test("without an engine, of one that cannot run here, and of one that cannot start from a picture", () => {
     expect(checkForm(FORM, undefined, NAMES).problems.engine?.text).toBe("needsEngine");
+    expect(check({}, { ...ENGINE, problem: "No GPU." }).problems.engine).toEqual({ text: "cannotRun", values: ["No GPU."] });
     expect(check({ source: "a.png" }, { ...ENGINE, takesImage: false }).problems.source).toEqual({
       text: "takesNoImage",
       values: ["base"],

@@ -6,16 +6,25 @@ import type { Stack } from "../stack/entries.ts";
 import type { StackState } from "../stack/stacks.ts";
 import { detailOf, formatBytes } from "../views/texts.ts";
 
-/** The engines that were found, those in memory first. */
-export function engineChoices(files: ModelFiles, loaded: readonly LoadedEngine[]): EngineChoice[] {
+/** The engines that were found, those in memory first and those that cannot run here last. */
+export function engineChoices(
+  files: ModelFiles,
+  loaded: readonly LoadedEngine[],
+  problemOf: (path: string) => string | undefined,
+): EngineChoice[] {
   const bytes = new Map(loaded.map(({ path, memoryBytes }) => [path, memoryBytes]));
   return files
     .of("engine bundle")
-    .map((file) => engineChoice(file, bytes.get(file.uri.fsPath)))
-    .toSorted((a, b) => Number(b.memory !== undefined) - Number(a.memory !== undefined) || a.name.localeCompare(b.name));
+    .map((file) => engineChoice(file, bytes.get(file.uri.fsPath), problemOf(file.uri.fsPath)))
+    .toSorted((a, b) => rankOf(a) - rankOf(b) || a.name.localeCompare(b.name));
 }
 
-function engineChoice(file: ModelFile, loadedBytes: number | undefined): EngineChoice {
+function rankOf({ memory, problem }: EngineChoice): number {
+  if (memory !== undefined) return 0;
+  return problem === undefined ? 1 : 2;
+}
+
+function engineChoice(file: ModelFile, loadedBytes: number | undefined, problem: string | undefined): EngineChoice {
   const { components = [], architecture, fingerprint } = file.summary;
   const profile = components.find(({ component }) => component === "unet" || component === "transformer")?.profile;
   return {
@@ -28,6 +37,7 @@ function engineChoice(file: ModelFile, loadedBytes: number | undefined): EngineC
     ...(profile?.width && { width: profile.width }),
     ...(profile?.height && { height: profile.height }),
     ...(fingerprint !== undefined && { fingerprint }),
+    ...(problem !== undefined && { problem }),
     takesImage: components.some(({ component }) => component === "vae_encoder"),
   };
 }

@@ -4,6 +4,7 @@ import type { GenerationProtocol, HistoryItem, PanelStart, PanelState } from "..
 import { isOptions, selectedPath, toPath } from "../commands/arguments.ts";
 import type { Services } from "../commands/services.ts";
 import { type Commands, settingChoices } from "../contributions.ts";
+import type { EngineProblems } from "../engineProblems.ts";
 import { webviewHtml, webviewOptions } from "../webviews/html.ts";
 import { WebviewServer } from "../webviews/server.ts";
 import { engineChoices, loraChoices, stackItems, stackView } from "./choices.ts";
@@ -17,17 +18,21 @@ const VIEW_TYPE = "tensorrt.generation";
 /** While thousands of files are described, the page is told this often at most. */
 const QUIET_MILLISECONDS = 400;
 
+/** What the panel shows and acts on. */
+export interface Surroundings {
+  readonly context: vscode.ExtensionContext;
+  readonly services: Services;
+  readonly session: GenerationSession;
+  readonly problems: EngineProblems;
+}
+
 /** The generation panel: one editor tab, which comes back with the window. */
 export class GenerationPanel implements vscode.WebviewPanelSerializer, vscode.Disposable {
-  readonly #context: vscode.ExtensionContext;
-  readonly #services: Services;
-  readonly #session: GenerationSession;
+  readonly #surroundings: Surroundings;
   #open: OpenPanel | undefined;
 
-  constructor(context: vscode.ExtensionContext, services: Services, session: GenerationSession) {
-    this.#context = context;
-    this.#services = services;
-    this.#session = session;
+  constructor(surroundings: Surroundings) {
+    this.#surroundings = surroundings;
   }
 
   register(): vscode.Disposable {
@@ -42,7 +47,7 @@ export class GenerationPanel implements vscode.WebviewPanelSerializer, vscode.Di
       else {
         const title = vscode.l10n.t("Generate");
         const column = vscode.ViewColumn.Active;
-        this.#adopt(vscode.window.createWebviewPanel(VIEW_TYPE, title, column, { retainContextWhenHidden: false }), engine);
+        this.#adopt(vscode.window.createWebviewPanel(VIEW_TYPE, title, column), engine);
       }
       return Promise.resolve();
     };
@@ -58,19 +63,13 @@ export class GenerationPanel implements vscode.WebviewPanelSerializer, vscode.Di
   }
 
   #adopt(panel: vscode.WebviewPanel, engine: string | undefined): void {
-    const open = new OpenPanel(panel, engine, { context: this.#context, services: this.#services, session: this.#session });
+    const open = new OpenPanel(panel, engine, this.#surroundings);
     this.#open = open;
     panel.onDidDispose(() => {
       open.dispose();
       if (this.#open === open) this.#open = undefined;
     });
   }
-}
-
-interface Surroundings {
-  readonly context: vscode.ExtensionContext;
-  readonly services: Services;
-  readonly session: GenerationSession;
 }
 
 /** The panel while it is open: tells its page whatever changes. */
@@ -138,6 +137,7 @@ class OpenPanel {
     return [
       files.onDidChange(() => this.#filesChanged()),
       worker.onDidChangeEngines(() => this.#tell({ engines: this.#engines() })),
+      this.#surroundings.problems.onDidChange(() => this.#tell({ engines: this.#engines() })),
       stacks.onDidChange(() => this.#tell({ stack: this.#stack() })),
       session.onDidChange((part) => this.#tell(part === "queue" ? { queue: session.queue.view } : { history: this.#history() })),
       session.onDidProgress((progress) => this.#server.send("progress", progress)),
@@ -178,7 +178,7 @@ class OpenPanel {
 
   #engines(): PanelState["engines"] {
     const { files, worker } = this.#surroundings.services;
-    return engineChoices(files, worker.loadedEngines);
+    return engineChoices(files, worker.loadedEngines, (path) => this.#surroundings.problems.of(path));
   }
 
   #stack(): PanelState["stack"] {

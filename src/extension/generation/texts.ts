@@ -108,6 +108,8 @@ function settingTexts() {
 function problemTexts() {
   return {
     needsEngine: l10n.t("Choose an engine."),
+    // The worker's sentence as it is.
+    cannotRun: "{0}",
     needsNumber: l10n.t("Give a number, such as 7.5."),
     needsWhole: l10n.t("Give a whole number."),
     needsSeed: l10n.t("Give a whole number, or choose Random."),

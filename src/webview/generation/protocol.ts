@@ -28,6 +28,8 @@ export interface EngineChoice {
   readonly fingerprint?: string;
   /** It can start from a picture. */
   readonly takesImage: boolean;
+  /** Why it cannot run on this machine. */
+  readonly problem?: string;
 }
 
 /** A LoRA or delta that a prompt can name. */

@@ -5,6 +5,7 @@ import type { AxisForm, Field, GenerationForm } from "./form.ts";
 export interface Problem {
   readonly text:
     | "needsEngine"
+    | "cannotRun"
     | "needsNumber"
     | "needsWhole"
     | "needsSeed"
@@ -47,6 +48,7 @@ export function checkForm(form: GenerationForm, engine: EngineChoice | undefined
     return 0;
   };
   if (!engine) problems.engine = { text: "needsEngine", values: [] };
+  else if (engine.problem !== undefined) problems.engine = { text: "cannotRun", values: [engine.problem] };
   const width = use("width", checkSide(form.width, engine?.width));
   const height = use("height", checkSide(form.height, engine?.height));
   const steps = use("steps", checkWhole(form.steps, { min: 1, max: MOST_STEPS }));
