@@ -135,6 +135,7 @@ async function readUpdates(file: SafetensorsFile, contents: FileContents): Promi
   const configuration = await AdapterConfiguration.of(file.path, file.metadata, (name, reason) => suspicious.push({ name, reason }));
   const updates: LoraUpdate[] = [];
   const isKohyaOft = file.metadata.get("ss_network_module") === "networks.oft";
+  const numbers = await readNumbers(file, contents);
   let withoutAlpha = 0;
   for (const [module, { factors, foreign }] of modules) {
     if (foreign !== undefined) {
@@ -142,7 +143,7 @@ async function readUpdates(file: SafetensorsFile, contents: FileContents): Promi
       continue;
     }
     const settings = configuration?.settings(module) ?? { rankStabilized: false };
-    const [alpha, onInput] = [await readNumber(file, factors.get("alpha")), await readNumber(file, factors.get("on_input"))];
+    const { alpha, onInput } = numbers.get(module)!;
     const found = moduleUpdates({
       module,
       factors,
@@ -161,6 +162,20 @@ async function readUpdates(file: SafetensorsFile, contents: FileContents): Promi
     suspicious.push({ name: "alpha", reason: `${withoutAlpha} modules have no alpha; alpha = rank is taken, as other programs do` });
   }
   return updates;
+}
+
+interface ModuleNumbers {
+  readonly alpha: number | undefined;
+  readonly onInput: number | undefined;
+}
+
+/** All modules' numbers at once: thousands of short reads, one after the other, would mostly wait. */
+async function readNumbers(file: SafetensorsFile, { modules }: FileContents): Promise<ReadonlyMap<string, ModuleNumbers>> {
+  const read = async ([module, { factors }]: [string, ModuleTensors]): Promise<[string, ModuleNumbers]> => {
+    const [alpha, onInput] = await Promise.all([readNumber(file, factors.get("alpha")), readNumber(file, factors.get("on_input"))]);
+    return [module, { alpha, onInput }];
+  };
+  return new Map(await Promise.all(Array.from(modules, read)));
 }
 
 /** A tensor that is one number; NaN where it is not. */
