@@ -26,8 +26,8 @@ import { median } from "./command-line.ts";
 
 /** The 722 layers that LoRAs are commonly trained for. */
 const LINEAR = /\.(?:transformer_blocks\..+|proj_in|proj_out)\.weight$/;
-/** Not (IA)³: lycoris-lora 4.1 cannot read the files that it writes. */
-const KINDS = ["LoRA", "LoHa", "LoKr", "DoRA", "DoRA of LoHa", "GLoRA", "OFT"];
+/** Those that lycoris-lora makes modules of by itself; of (IA)³ it cannot (4.1), and for OFT it wants block sizes of its own. */
+const KINDS = ["LoRA", "LoHa", "LoKr", "DoRA", "DoRA of LoHa", "GLoRA"];
 
 interface Measure {
   /** Milliseconds of processor time. */
