@@ -390,6 +390,9 @@ NetworkMemory Network::Memory() const {
     memory.base_on_host = base_->HostBytes();
   }
   memory.merged = values_.bytes() + factors_.Bytes();
+  // Where its kernels are not ready yet, it has no memory.
+  const bool has_kinds = kinds_.valid() && kinds_.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
+  if (has_kinds) memory.merged += kinds_.get()->Bytes();
   memory.pinned = uploader_.PinnedBytes() + inference_->PinnedBytes();
   return memory;
 }

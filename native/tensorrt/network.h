@@ -58,7 +58,7 @@ struct NetworkMemory {
   std::size_t buffers = 0;
   std::size_t base_on_gpu = 0;
   std::size_t base_on_host = 0;
-  /** On the GPU: new values of weights, kept for the next change, and the stack's factors. */
+  /** On the GPU: new values of weights and scratch memory, kept for the next change, and the stack's factors. */
   std::size_t merged = 0;
   std::size_t pinned = 0;
 };
