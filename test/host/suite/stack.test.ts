@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { copyFileSync, cpSync, readFileSync } from "node:fs";
+import { copyFileSync, cpSync, readFileSync, rmSync } from "node:fs";
 import * as vscode from "vscode";
 import type { StackResult } from "../../../src/extension/contributions.ts";
 import type { Jobs, LoadedEngine } from "../../../src/worker/protocol.ts";
@@ -101,6 +101,7 @@ test("what cannot be applied is refused with its sentence and leaves the stack a
   }
   assert.deepEqual((await load(engine)).stack, [{ file: ink(), scale: 1, enabled: true }]);
   await run("clearStack", { engine });
+  rmSync(broken);
 });
 
 test("steps that come faster than they are applied end at the last one", async () => {
@@ -128,4 +129,5 @@ test("of several loaded engines the chosen one's stack is meant, until it is unl
   assert.deepEqual([left, stack], [other, []]);
   await vscode.commands.executeCommand("tensorrt.unloadEngine", { engine: other });
   await run("clearStack", { engine });
+  rmSync(other, { recursive: true });
 });
