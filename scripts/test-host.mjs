@@ -68,32 +68,39 @@ function runSuite(tools, name) {
   });
 }
 
-/** Runs every flow, each in a window, a workspace and a server of its own. */
+/** Runs one flow, in a window, a workspace and a server of its own; tells whether it passed. One that cannot even begin ends no other. */
+async function runFlow(tools, file, flow) {
+  const start = Date.now();
+  const setup = { settings: flow.settings, installed: root, trusted: flow.trusted ?? true, prepare: flow.prepare };
+  try {
+    await withServer(tools, setup, async ({ browser, server, workspace }) => {
+      const openWindow = () => Workbench.open(browser, { port: server.port, workspace }, screenshots);
+      const workbench = await openWindow();
+      const { processId, changeSettings } = server;
+      try {
+        await flow.run({ workbench, workspace, server: processId, changeSettings, openWindow });
+      } catch (error) {
+        await workbench.screenshot(`failed-${file.replace(".flow.ts", "")}`);
+        throw error;
+      }
+    });
+    console.log(`  ✓ ${flow.name} (${Date.now() - start} ms)`);
+    return true;
+  } catch (error) {
+    console.log(`  ✗ ${flow.name}\n${error instanceof Error ? error.stack : String(error)}`);
+    return false;
+  }
+}
+
+/** Runs every flow. */
 async function runFlows(tools) {
-  const names = readdirSync(join(root, "test", "host", "flows")).filter((name) => name.endsWith(".flow.ts"));
-  if (names.length === 0) throw new Error("No flow was found in test/host/flows.");
+  const files = readdirSync(join(root, "test", "host", "flows")).filter((name) => name.endsWith(".flow.ts"));
+  if (files.length === 0) throw new Error("No flow was found in test/host/flows.");
   const counts = { passed: 0, failed: 0 };
-  for (const name of names.toSorted()) {
-    const { flow } = await import(`../test/host/flows/${name}`);
+  for (const file of files.toSorted()) {
+    const { flow } = await import(`../test/host/flows/${file}`);
     if (!flow.name.includes(only)) continue;
-    const start = Date.now();
-    await withServer(
-      tools,
-      { settings: flow.settings, installed: root, trusted: flow.trusted ?? true, prepare: flow.prepare },
-      async ({ browser, server, workspace }) => {
-        const openWindow = () => Workbench.open(browser, { port: server.port, workspace }, screenshots);
-        const workbench = await openWindow();
-        try {
-          await flow.run({ workbench, workspace, server: server.processId, changeSettings: server.changeSettings, openWindow });
-          counts.passed++;
-          console.log(`  ✓ ${flow.name} (${Date.now() - start} ms)`);
-        } catch (error) {
-          counts.failed++;
-          await workbench.screenshot(`failed-${name.replace(".flow.ts", "")}`);
-          console.log(`  ✗ ${flow.name}\n${error instanceof Error ? error.stack : String(error)}`);
-        }
-      },
-    );
+    counts[(await runFlow(tools, file, flow)) ? "passed" : "failed"]++;
   }
   return counts;
 }

@@ -52,8 +52,11 @@ export class Workbench {
     if (options.extension) payload.push(["extensionDevelopmentPath", remote + options.extension]);
     if (options.suite) payload.push(["extensionTestsPath", remote + options.suite]);
     const query = new URLSearchParams({ folder: options.workspace, payload: JSON.stringify(payload) });
-    await page.goto(`http://127.0.0.1:${options.port}/?${query.toString().replaceAll("+", "%20")}`);
-    await page.locator(".monaco-workbench").waitFor({ timeout: 60_000 });
+    await page.goto(`http://127.0.0.1:${options.port}/?${query.toString().replaceAll("+", "%20")}`, {
+      waitUntil: "commit",
+      timeout: 60_000,
+    });
+    await page.locator(".monaco-workbench").waitFor({ timeout: 120_000 });
     mkdirSync(screenshots, { recursive: true });
     return new Workbench(page, exit, screenshots);
   }
