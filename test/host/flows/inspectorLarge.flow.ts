@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { Frame } from "playwright-core";
 import { webviewFrame } from "../harness/accessibility.ts";
 import type { Flow } from "../harness/flow.ts";
-import { findWorkers } from "../harness/processes.ts";
+import { findWorkers, until } from "../harness/processes.ts";
 import { loraTensors, writeSafetensorsFile } from "../harness/safetensors.ts";
 
 const LAYERS = 10_000;
@@ -30,6 +30,7 @@ export const flow: Flow = {
     await frame.getByRole("searchbox").fill("blocks_11_1");
     await frame.locator(".grid-row").first().waitFor();
     await workbench.command("Developer: Reload Webviews");
+    await until("the old page to go", () => frame.isDetached());
     const again = await webviewFrame(workbench, "inspector");
     // What was shown is shown again, and the numbers go on to come.
     await again.locator("#tab-layers[aria-selected=true]").waitFor({ timeout: 60_000 });
@@ -39,10 +40,14 @@ export const flow: Flow = {
     const grid = again.getByRole("grid");
     assert.equal(await grid.getAttribute("aria-rowcount"), String(LAYERS + 1));
     assert.ok((await again.locator(".grid-row").count()) < 100, "only rows that are seen are in the document");
-    const frames = await scroll(again);
+    const idle = mean(await frameTimes(again, false));
+    const frames = await frameTimes(again, true);
     const slow = frames.toSorted((a, b) => a - b)[Math.floor(frames.length * 0.95)]!;
-    console.log(`    ${frames.length} frames: mean ${mean(frames).toFixed(1)} ms, 95 % within ${slow.toFixed(1)} ms`);
-    assert.ok(mean(frames) < 100, "frames while scrolling");
+    console.log(
+      `    ${frames.length} frames: mean ${mean(frames).toFixed(1)} ms, 95 % within ${slow.toFixed(1)} ms; at rest ${idle.toFixed(1)} ms`,
+    );
+    // A machine that is busy is slow at rest too.
+    assert.ok(mean(frames) < 8 * Math.max(16.7, idle), "frames while scrolling");
     await grid.focus();
     await workbench.page.keyboard.press("Control+End");
     const last = again.locator(`[aria-rowindex='${LAYERS + 1}']`);
@@ -53,22 +58,23 @@ export const flow: Flow = {
   },
 };
 
-/** Milliseconds between the frames while the grid is scrolled from its beginning to its end. */
-function scroll(frame: Frame): Promise<number[]> {
+/** Milliseconds between frames, at rest or while the grid is scrolled from its beginning to its end. */
+function frameTimes(frame: Frame, isScrolled: boolean): Promise<number[]> {
   return frame.locator(".grid-viewport").evaluate(
-    (element) =>
+    (element, scrolled) =>
       new Promise<number[]>((resolve) => {
         const viewport = element as unknown as { scrollTop: number; readonly scrollHeight: number };
         const window = globalThis as unknown as { requestAnimationFrame(next: (time: number) => void): void };
         const times: number[] = [];
         const step = (time: number): void => {
           times.push(time);
-          viewport.scrollTop += viewport.scrollHeight / 120;
+          if (scrolled) viewport.scrollTop += viewport.scrollHeight / 120;
           if (times.length < 120) window.requestAnimationFrame(step);
           else resolve(times.slice(1).map((each, index) => each - times[index]!));
         };
         window.requestAnimationFrame(step);
       }),
+    isScrolled,
   );
 }
 
