@@ -72,6 +72,14 @@ function stageOnnxRuntime(stage) {
   for (const part of ["package.json", join("dist", "cjs")]) stageFile(stage, join("node_modules", "onnxruntime-common", part));
 }
 
+/** The page in the marketplace, for those who use the extension, with its own pictures and not those of README.md. */
+function stagePage(stage) {
+  rmSync(join(stage, "media", "readme"), { recursive: true });
+  const page = join(root, "MARKETPLACE.md");
+  stageFile(stage, "README.md", page);
+  for (const [, picture] of readFileSync(page, "utf8").matchAll(/!\[[^\]]*\]\(([^)]+)\)/g)) stageFile(stage, picture);
+}
+
 /** The add-ons; those of TensorRT are compiled where its headers are. Tells whether they were. */
 function stageAddOns(stage) {
   const folder = addOnFolder();
@@ -94,8 +102,7 @@ try {
   const localized = readdirSync(root).filter((file) => /^package\.nls.*\.json$/.test(file));
   const folders = ["dist", "assets", "language", "media", "l10n", "schemas"];
   for (const path of [...localized, ...folders, "CHANGELOG.md", "LICENSE", ".vscodeignore"]) stageFile(stage, path);
-  // For those who use the extension, not for those who build it.
-  stageFile(stage, "README.md", join(root, "MARKETPLACE.md"));
+  stagePage(stage);
 
   const wrong = differences(target, hasTensorRt, await listFiles({ cwd: stage }));
   if (wrong.length > 0) fail(`What the package holds is not what test/fixtures/vsix/contents.json says:\n  ${wrong.join("\n  ")}`);
