@@ -40,9 +40,11 @@ test("a LoRA that fits an engine becomes a delta, unless it is there", () => {
     detect([engine, ink, ...others, ...files]).flatMap(({ kind, names, definition }) =>
       kind === "delta" ? [[names, definition["lora"]]] : [],
     );
-  expect(deltas([])).toEqual([[["ink.safetensors", "sd"], "loras/ink.safetensors"]]);
-  expect(deltas([file("/w/a.trt_lora", { kind: "delta", fingerprint: "f", loraFile: "ink.safetensors" })])).toEqual([]);
-  expect(deltas([file("/w/a.trt_lora", { kind: "delta", fingerprint: "g", loraFile: "ink.safetensors" })])).toHaveLength(1);
+  // Of one whose header does not say what it is for, the job finds out.
+  const unsure = [["unknown.safetensors", "sd"], "loras/unknown.safetensors"];
+  expect(deltas([])).toEqual([[["ink.safetensors", "sd"], "loras/ink.safetensors"], unsure]);
+  expect(deltas([file("/w/a.trt_lora", { kind: "delta", fingerprint: "f", loraFile: "ink.safetensors" })])).toEqual([unsure]);
+  expect(deltas([file("/w/a.trt_lora", { kind: "delta", fingerprint: "g", loraFile: "ink.safetensors" })])).toHaveLength(2);
 });
 
 test("of thousands of LoRAs the ones changed last are offered", () => {

@@ -51,7 +51,7 @@ export function detectTasks(workspace: Workspace): DetectedTask[] {
     ...engines.flatMap((engine) => [
       ...runsOf(workspace, engine),
       ...loras
-        .filter((lora) => fits(lora, engine) === true && !deltas.some((delta) => isDeltaOf(delta, lora, engine)))
+        .filter((lora) => fits(lora, engine) !== false && !deltas.some((delta) => isDeltaOf(delta, lora, engine)))
         .flatMap((lora) => deltaOf(workspace, engine, lora)),
     ]),
   ];
