@@ -60,7 +60,7 @@ test.each<[string, string, string[], string]>([
   ["export of a file that is not there", "file.missing", ["export", none], none],
   ["export of a LoRA", "checkpoint.unsupported", ["export", INK], INK],
   ["delta of a file that is cut off", "file.truncated", ["delta", engine, cut], cut],
-  ["delta for what is no engine", "file.missing", ["delta", empty, INK], empty],
+  ["delta for what is no engine", "bundle.invalid", ["delta", empty, INK], empty],
   ["a damaged engine", "bundle.invalid", ["generate", damaged, ...QUICK], join(damaged, "engine.json")],
   ["a size that the engine does not have", "option.invalid", ["generate", engine, ...QUICK, "--width", "65"], join(engine, "engine.json")],
   ["the second of two LoRAs", "file.truncated", ["generate", engine, ...QUICK, "--lora", `${INK}:0.5`, "--lora", `${cut}:0.5:1`], cut],
