@@ -103,7 +103,7 @@ describe("engines", () => {
   test("used after it was unloaded", async () => {
     const other = await loadBundle(tensorRtBackend, emoji.opened);
     await other.unload();
-    await assert.rejects(other.run("unet", caseInputs("unet")), { code: "emoji.engine.unusable" });
+    await assert.rejects(other.run("unet", caseInputs("unet")), { code: "engine.unusable" });
     await other.unload();
   });
 });
