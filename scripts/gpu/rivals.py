@@ -116,7 +116,7 @@ def make_tokenizer(folder):
         json.dump({token: index for index, token in enumerate(tokens)}, file)
     with open("/tmp/merges.txt", "w", encoding="utf-8") as file:
         file.write("#version: 0.2\n" + "\n".join(map(" ".join, merges)) + "\n")
-    return CLIPTokenizer("/tmp/vocab.json", "/tmp/merges.txt")
+    return CLIPTokenizer("/tmp/vocab.json", "/tmp/merges.txt", model_max_length=77)
 
 
 def make_pipeline(unet, tokenizer_folder):

@@ -172,7 +172,7 @@ __device__ __forceinline__ void MergeWeights(const GpuMergeJob* jobs, int job_co
       }
     }
   }
-  if (!is_good) *bad_job = low + 1;
+  if (!is_good) Tell(bad_job, low + 1);
 }
 
 }  // namespace

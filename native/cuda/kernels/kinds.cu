@@ -190,7 +190,7 @@ extern "C" __global__ void __launch_bounds__(kKindThreads, 2)
   if (job.sum_axis != kSumNothing) {
     SumSquares(job, place, values);
   } else if (!StoreTile(job, place, values) && job.place > 0) {
-    *bad_job = job.place;
+    Tell(bad_job, job.place);
   }
 }
 

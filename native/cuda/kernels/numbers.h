@@ -2,7 +2,8 @@
 
 /*
  * Numbers of the three types in the GPU's memory, as the kernels read and write them. No header of CUDA's is used; conversions are
- * single instructions. Where the kernels are emulated (REDUX_EMULATED), the four conversions come from the emulation.
+ * single instructions. Where the kernels are emulated (REDUX_EMULATED), the four conversions and `Tell` come from the
+ * emulation.
  */
 #include "number_types.h"
 
@@ -29,6 +30,11 @@ __device__ __forceinline__ float FloatOfBits(unsigned bits) {
 
 __device__ __forceinline__ unsigned BitsOfFloat(float value) {
   return __float_as_uint(value);
+}
+
+/** Of what several threads tell at once, one stays. */
+__device__ __forceinline__ void Tell(int* place, int value) {
+  *place = value;
 }
 #endif
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as vscode from "vscode";
 import { demoEngine, inWorkspace } from "../harness/inside.ts";
@@ -45,10 +45,13 @@ test("the problem matcher finds the file that a task failed on", async () => {
 });
 
 test("what the workspace is ready for is offered as tasks", async () => {
+  // Of a name of its own: deltas of the others may be there already.
+  const lora = inWorkspace("loras", "ready.safetensors");
+  copyFileSync(inWorkspace("loras", "ink.safetensors"), lora);
   const expected = [
     'generate engines-by-task {"engine":"engines-by-task"}',
     'bench engines-by-task {"engine":"engines-by-task"}',
-    'delta engines-by-task {"engine":"engines-by-task","lora":"loras/ink.safetensors"}',
+    'delta engines-by-task {"engine":"engines-by-task","lora":"loras/ready.safetensors"}',
   ];
   const offered = async (): Promise<string[]> =>
     (await vscode.tasks.fetchTasks({ type: "tensorrt" }))
@@ -66,6 +69,7 @@ test("what the workspace is ready for is offered as tasks", async () => {
     [],
     "the checkpoint has its engine",
   );
+  rmSync(lora);
 });
 
 test("ending a task ends its process and leaves nothing behind", async () => {
