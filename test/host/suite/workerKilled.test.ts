@@ -12,6 +12,7 @@ interface Killed {
 }
 
 const ink = (): string => inWorkspace("loras", "ink.safetensors");
+const opposite = (): string => inWorkspace("loras", "opposite-hue.safetensors");
 
 /** Each kind of job, in a form that takes longer than it takes to be killed. */
 const JOBS: readonly Killed[] = [
@@ -33,6 +34,17 @@ const JOBS: readonly Killed[] = [
   { command: "loadEngine", options: (engine) => ({ engine }) },
   { command: "addToStack", options: (engine) => ({ engine, file: ink() }) },
   { command: "inspect", options: () => ({ file: inWorkspace("models", "emoji-xl.safetensors") }) },
+  { command: "bake", options: (engine, folder) => ({ checkpoint: engine, lora: [ink()], output: `${folder}/b.safetensors` }) },
+  {
+    command: "extractLora",
+    options: (_engine, folder) => {
+      const model = inWorkspace("models", "emoji-xl.safetensors");
+      return { original: model, tuned: model, rank: 8, output: `${folder}/x.safetensors` };
+    },
+  },
+  { command: "resizeLora", options: (_engine, folder) => ({ lora: ink(), rank: 4, output: `${folder}/r.safetensors` }) },
+  { command: "mergeLoras", options: (_engine, folder) => ({ lora: [ink(), opposite()], output: `${folder}/m.safetensors` }) },
+  { command: "compareDeltas", options: () => ({ a: [ink()], b: [opposite()] }) },
 ];
 
 for (const [index, { command, options }] of JOBS.entries()) {
