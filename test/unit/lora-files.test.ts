@@ -118,6 +118,16 @@ describe("key names", () => {
   });
 
   it.each([
+    ["lora_unet.down_blocks.1.attentions.0.proj_out", "lora_unet_down_blocks_1_attentions_0_proj_out"],
+    ["lora_te1.text_model.encoder.layers.1.mlp.fc2", "lora_te1_text_model_encoder_layers_1_mlp_fc2"],
+    ["lora_te2.text_model.encoder.layers.0.self_attn.k_proj", "lora_te2_text_model_encoder_layers_0_self_attn_k_proj"],
+  ])("OneTrainer's %s is kohya's %s", (dotted, underscored) => {
+    const index = new ModuleIndex(sdxl.configuration);
+    expect(index.find(dotted)).toBeDefined();
+    expect(index.find(dotted)).toEqual(index.find(underscored));
+  });
+
+  it.each([
     ["lora_unet_input_blocks_4_1_proj_im", "lora_unet_input_blocks_4_1_proj_in"],
     ["lora_unet_down_blocks_9_attentions_0_proj_out", "lora_unet_down_blocks_1_attentions_0_proj_out"],
     ["something_else", undefined],
