@@ -296,12 +296,12 @@ describe("a diffusers folder", () => {
   });
 });
 
-test.skipIf(process.getuid?.() !== 0)("on a full disk nothing is left behind", async () => {
+test.skipIf(process.getuid?.() !== 0)("on a full disk nothing is left behind", async (context) => {
   const disk = temporaryFolder();
   try {
     execFileSync("mount", ["-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], { stdio: "ignore" });
   } catch {
-    return; // Not allowed here, as in a container.
+    context.skip("this process may not mount a disk");
   }
   try {
     const error = await failure(bake({ lora: [STACK[0]], output: join(disk, "x.safetensors") }));
