@@ -72,10 +72,11 @@ async function performBatch(path: string, commands: readonly Command[], overwrit
   ]);
 }
 
-/** An error in a file of jobs is told with its line there, any other with the file it is about. */
+/** An error in a file of jobs is told with its line there, any other with the file it is about; a cancelled run is no error of a file. */
 function report(output: Output, error: unknown, command: Pick<Command, "options" | "file" | "line">): void {
-  output.error(error, command.line === undefined ? fileOfError(error, command) : command.file, command.line);
   process.exitCode = exitCode(error);
+  if (process.exitCode === CANCELLED) output.cancelled(error);
+  else output.error(error, command.line === undefined ? fileOfError(error, command) : command.file, command.line);
 }
 
 function exitCode(error: unknown): number {

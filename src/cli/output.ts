@@ -1,5 +1,5 @@
 import { stderr, stdout } from "node:process";
-import { UserError } from "../formats/errors.ts";
+import { cancelled, UserError } from "../formats/errors.ts";
 import type { JobContext, Progress } from "../jobs/context.ts";
 
 export type LogLevel = "error" | "warn" | "info" | "debug";
@@ -69,6 +69,19 @@ export class Output {
     stderr.write(
       file === undefined ? `tensorrt-redux: error: ${message} [${code}]\n` : `${file}:${lineNumber ?? 1}:1: error: ${message} [${code}]\n`,
     );
+    this.#stack(error);
+  }
+
+  /** The end of what a person has cancelled. It names no file: a problem matcher has nothing to point at. */
+  cancelled(error: unknown): void {
+    this.#clearBar();
+    const { code, message } = describeError(cancelled());
+    if (this.#json) this.#line({ type: "error", code, message });
+    stderr.write(`tensorrt-redux: ${message}\n`);
+    this.#stack(error);
+  }
+
+  #stack(error: unknown): void {
     if (this.#level === "debug" && error instanceof Error && error.stack) stderr.write(`${error.stack}\n`);
   }
 

@@ -1,3 +1,4 @@
+import type { ChildProcess } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { isAbsolute, join, resolve } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
@@ -74,6 +75,36 @@ test.each<[string, string, string[], string]>([
 ])("%s: %s", async (_name, code, words, file) => {
   const { stderr } = await cli(words);
   expect(problems(stderr)).toEqual([{ file, line: 1, severity: "error", message: expect.stringMatching(/\.$/) as string, code }]);
+});
+
+/** Ends a run by Ctrl-C as soon as its progress says this. */
+function interruptAt(message: string) {
+  let sent = false;
+  return (child: ChildProcess, stdout: string): void => {
+    if (sent || !stdout.includes(message)) return;
+    sent = true;
+    child.kill("SIGINT");
+  };
+}
+
+test.each<[string, string, () => string[]]>([
+  ["a picture", "step 1/400", () => ["generate", engine, ...QUICK, "--steps", "400"]],
+  [
+    "a batch",
+    "step 1/400",
+    () => {
+      const jobs = join(folder, "long.tensorrt.jsonl");
+      writeFileSync(jobs, JSON.stringify({ engine, prompt: "a", steps: 400, width: 64, height: 64, output: "long.png" }));
+      return ["generate", "--jobs", jobs];
+    },
+  ],
+  // Its file is being read when the signal comes: what the reader throws is no error of the file either.
+  ["an export", "reading the checkpoint", () => ["export", CHECKPOINT, "-o", join(folder, "cancelled")]],
+])("%s that a person cancels is no problem", async (_name, stage, words) => {
+  const { code, stderr } = await cli([...words(), "--json"], { cwd: folder, onOutput: interruptAt(stage) });
+  expect(code).toBe(130);
+  expect(stderr).toContain("tensorrt-redux: Cancelled.");
+  expect(problems(stderr)).toEqual([]);
 });
 
 test("relative paths stay as they were given: VS Code looks in the task's folder", async () => {

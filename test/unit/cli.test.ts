@@ -271,8 +271,8 @@ describe("signals", () => {
     ];
     const { code, lines, stderr } = await cli(args, { onOutput: at("sampling", signal) });
     expect(code).toBe(130);
-    expect(lines.at(-1)).toEqual({ type: "error", code: "cancelled", message: "Cancelled.", file: join(engine, "engine.json") });
-    expect(stderr).toBe(`${join(engine, "engine.json")}:1:1: error: Cancelled. [cancelled]\n`);
+    expect(lines.at(-1)).toEqual({ type: "error", code: "cancelled", message: "Cancelled." });
+    expect(stderr).toBe("tensorrt-redux: Cancelled.\n");
     expect(filesUnder(folder)).toEqual(before);
   });
 

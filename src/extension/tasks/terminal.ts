@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import { constants } from "node:os";
 import * as vscode from "vscode";
 import { endProcessTree } from "./processTree.ts";
 
@@ -47,8 +48,8 @@ export class CommandLineTerminal implements vscode.Pseudoterminal {
       this.#line(error.message);
       this.#close.fire(NOT_RUN);
     });
-    // "close" rather than "exit": all output has come by then.
-    child.once("close", (code) => this.#close.fire(code ?? 1));
+    // "close" rather than "exit": all output has come by then. What a signal has ended gets a shell's code for that.
+    child.once("close", (code, signal) => this.#close.fire(code ?? 128 + constants.signals[signal!]));
   }
 
   close(): void {

@@ -1,10 +1,14 @@
 import assert from "node:assert/strict";
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import * as vscode from "vscode";
 import { demoEngine, inWorkspace } from "../harness/inside.ts";
 import { listProcesses, until } from "../harness/processes.ts";
 import { test } from "../harness/runner.ts";
+
+/** Extensions are told of a task's problems some time after its end. */
+const PROBLEMS_MILLISECONDS = 2_000;
 
 async function find(name: string): Promise<vscode.Task> {
   const tasks = await vscode.tasks.fetchTasks();
@@ -13,15 +17,20 @@ async function find(name: string): Promise<vscode.Task> {
   return task;
 }
 
-/** Runs a task to its end; returns its exit code. */
-async function run(task: vscode.Task): Promise<number | undefined> {
-  const ended = new Promise<number | undefined>((resolve) => {
+/** The exit code of a task's next run, once that has ended. */
+function endOf(task: vscode.Task): Promise<number | undefined> {
+  return new Promise((resolve) => {
     const subscription = vscode.tasks.onDidEndTaskProcess(({ execution, exitCode }) => {
       if (execution.task.name !== task.name) return;
       subscription.dispose();
       resolve(exitCode);
     });
   });
+}
+
+/** Runs a task to its end; returns its exit code. */
+async function run(task: vscode.Task): Promise<number | undefined> {
+  const ended = endOf(task);
   await vscode.tasks.executeTask(task);
   return ended;
 }
@@ -85,7 +94,7 @@ test("ending a task ends its process and leaves nothing behind", async () => {
   );
 });
 
-test("a batch file runs as a task; a run that was ended goes on where it was", async () => {
+test("a batch file runs as a task; Ctrl-C in its terminal is no problem, and the next run goes on where it was", async () => {
   const { bundle } = await demoEngine();
   const place = inWorkspace("batch");
   mkdirSync(place);
@@ -96,21 +105,21 @@ test("a batch file runs as a task; a run that was ended goes on where it was", a
   const task = await until("the task", async () =>
     (await vscode.tasks.fetchTasks()).find(({ name }) => name === "run apples.tensorrt.jsonl"),
   );
-  const execution = await vscode.tasks.executeTask(task);
+  const cancelled = endOf(task);
+  await vscode.tasks.executeTask(task);
   await until("the first picture", () => existsSync(join(place, "a.png")), 60_000);
-  execution.terminate();
+  const terminal = await until("its terminal", () => vscode.window.terminals.find(({ name }) => name.includes(task.name)));
+  terminal.sendText("\u0003", false);
+  assert.equal(await cancelled, 130);
   await until("its end", () => vscode.tasks.taskExecutions.length === 0);
+  await setTimeout(PROBLEMS_MILLISECONDS);
+  assert.deepEqual(vscode.languages.getDiagnostics(vscode.Uri.file(file)), []);
   const drawn = statSync(join(place, "a.png")).mtimeMs;
   assert.ok(!existsSync(join(place, "b.png")));
 
   const text = readFileSync(file, "utf8").replace("2000", "3");
   writeFileSync(file, text);
-  const ended = new Promise<number | undefined>((resolve) => {
-    const subscription = vscode.tasks.onDidEndTaskProcess(({ exitCode }) => {
-      subscription.dispose();
-      resolve(exitCode);
-    });
-  });
+  const ended = endOf(task);
   await vscode.commands.executeCommand("tensorrt.runBatch", vscode.Uri.file(file));
   assert.equal(await ended, 0);
   assert.ok(existsSync(join(place, "b.png")));
