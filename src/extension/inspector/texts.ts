@@ -1,10 +1,18 @@
 import * as vscode from "vscode";
 import type { InspectorTexts } from "../../webview/inspector/protocol.ts";
-import type { FigureTexts, GridTexts, MapTexts } from "../../webview/shared/texts.ts";
+import type { FigureTexts, GridTexts, MapTexts, PageTexts } from "../../webview/shared/texts.ts";
 
 /** Texts of the parts that the inspector and the comparison share. */
-export function sharedTexts(): GridTexts & MapTexts & FigureTexts {
+export function sharedTexts(): PageTexts & GridTexts & MapTexts & FigureTexts {
   return {
+    overview: vscode.l10n.t("Overview"),
+    layers: vscode.l10n.t("Layers"),
+    tryAgain: vscode.l10n.t("Try Again"),
+    stop: vscode.l10n.t("Stop"),
+    base: vscode.l10n.t("Measured against {0}"),
+    noBase: vscode.l10n.t("No base chosen"),
+    chooseBase: vscode.l10n.t("Choose Base…"),
+    notes: vscode.l10n.t("To be known"),
     filter: vscode.l10n.t("Filter, for example: attn2 norm>0.5"),
     filterHelp: vscode.l10n.t("Words that must all be there, and numbers that columns must have: norm>0.5 rank<=8"),
     shown: vscode.l10n.t("{0} of {1}"),
@@ -33,53 +41,39 @@ export function sharedTexts(): GridTexts & MapTexts & FigureTexts {
 
 /** All that the inspector says. */
 export function inspectorTexts(): InspectorTexts {
-  return { ...sharedTexts(), ...pageTexts(), ...overviewTexts(), ...columnTexts(), ...detailTexts(), ...metadataTexts() };
+  return { ...sharedTexts(), ...fileTexts(), ...overviewTexts(), ...columnTexts(), ...detailTexts(), ...metadataTexts() };
 }
 
-type PageTexts = Pick<
+type FileTexts = Pick<
   InspectorTexts,
-  | "overview"
-  | "layers"
   | "tensors"
   | "metadata"
   | "opening"
   | "failed"
-  | "tryAgain"
   | "computing"
   | "computed"
-  | "stop"
   | "resume"
   | "compute"
   | "stopped"
-  | "base"
-  | "noBase"
   | "badLayers"
-  | "chooseBase"
   | "kindLora"
   | "kindDelta"
   | "kindCheckpoint"
   | "kindSafetensors"
 >;
 
-function pageTexts(): PageTexts {
+function fileTexts(): FileTexts {
   return {
-    overview: vscode.l10n.t("Overview"),
-    layers: vscode.l10n.t("Layers"),
     tensors: vscode.l10n.t("Tensors"),
     metadata: vscode.l10n.t("Metadata"),
     opening: vscode.l10n.t("Opening {0}…"),
     failed: vscode.l10n.t("{0} cannot be shown"),
-    tryAgain: vscode.l10n.t("Try Again"),
     computing: vscode.l10n.t("Computing: {0} of {1}"),
     computed: vscode.l10n.t("Layers computed"),
-    stop: vscode.l10n.t("Stop"),
     resume: vscode.l10n.t("Go on"),
     compute: vscode.l10n.t("Compute the numbers (reads {0})"),
     stopped: vscode.l10n.t("Stopped at {0} of {1}"),
-    base: vscode.l10n.t("Measured against {0}"),
-    noBase: vscode.l10n.t("No base chosen"),
     badLayers: vscode.l10n.t("Layers with NaN or infinite values: {0}"),
-    chooseBase: vscode.l10n.t("Choose Base…"),
     kindLora: vscode.l10n.t("LoRA"),
     kindDelta: vscode.l10n.t("Delta"),
     kindCheckpoint: vscode.l10n.t("Checkpoint"),
@@ -93,7 +87,6 @@ type OverviewTexts = Pick<
   | "ranks"
   | "parameters"
   | "totalNorm"
-  | "notes"
   | "measureRelative"
   | "measureAbsolute"
   | "mapTitle"
@@ -109,7 +102,6 @@ function overviewTexts(): OverviewTexts {
     ranks: vscode.l10n.t("Ranks"),
     parameters: vscode.l10n.t("Parameters"),
     totalNorm: vscode.l10n.t("Norm of all"),
-    notes: vscode.l10n.t("To be known"),
     measureRelative: vscode.l10n.t("Relative"),
     measureAbsolute: vscode.l10n.t("Absolute"),
     mapTitle: vscode.l10n.t("Where it acts"),

@@ -1,6 +1,6 @@
 import { basename, dirname, join } from "node:path";
 import * as vscode from "vscode";
-import type { SavedFile } from "../../webview/inspector/protocol.ts";
+import type { SavedFile } from "../../webview/shared/protocol.ts";
 
 /** Asks where a figure is to be saved, beside the file it shows unless told, and writes it; false where the person turns away. */
 export async function saveFile(beside: vscode.Uri, { name, bytes }: SavedFile): Promise<boolean> {

@@ -1,6 +1,6 @@
 import type { LayerComparison } from "../../jobs/comparison/types.ts";
-import { shortName } from "../inspector/columns.ts";
 import type { GridRow } from "../shared/grid-element.ts";
+import { shortName } from "../shared/layer-names.ts";
 import { formatNumber, formatShare } from "../shared/numbers.ts";
 import type { Column } from "../shared/table-model.ts";
 import type { CompareTexts } from "./protocol.ts";

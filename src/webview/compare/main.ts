@@ -1,6 +1,8 @@
 import "../shared/page.css";
 import "../shared/parts.css";
-import "../inspector/inspector.css";
+import "../shared/grid.css";
+import "../shared/figures.css";
+import "../shared/layers.css";
 import "./compare.css";
 import "../shared/grid-element.ts";
 import "../shared/map-element.ts";

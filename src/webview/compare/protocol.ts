@@ -1,6 +1,6 @@
 import type { CompareResult } from "../../jobs/comparison/types.ts";
-import type { SavedFile } from "../inspector/protocol.ts";
-import type { FigureTexts, GridTexts, MapTexts } from "../shared/texts.ts";
+import type { FileRequests } from "../shared/protocol.ts";
+import type { FigureTexts, GridTexts, MapTexts, PageTexts } from "../shared/texts.ts";
 
 /** One LoRA or delta of a side, as the jobs take it. */
 export interface ComparedFile {
@@ -19,7 +19,7 @@ export interface Comparison {
 
 /** What the comparison's page and the extension host say to each other. */
 export interface CompareProtocol {
-  readonly requests: {
+  readonly requests: FileRequests & {
     readonly compare: {
       readonly params: null;
       readonly result: CompareResult;
@@ -30,26 +30,17 @@ export interface CompareProtocol {
     readonly chooseBase: { readonly params: null; readonly result: Comparison | null };
     /** The other way round. */
     readonly swap: { readonly params: null; readonly result: Comparison };
-    readonly copy: { readonly params: { readonly text: string }; readonly result: null };
-    readonly save: { readonly params: SavedFile; readonly result: boolean };
   };
   /** There is none. */
   readonly events: object;
 }
 
-export interface CompareTexts extends GridTexts, MapTexts, FigureTexts {
+export interface CompareTexts extends PageTexts, GridTexts, MapTexts, FigureTexts {
   readonly title: string;
   readonly stackTitle: string;
   readonly comparing: string;
   readonly failed: string;
-  readonly tryAgain: string;
-  readonly stop: string;
   readonly stopped: string;
-  readonly overview: string;
-  readonly layers: string;
-  readonly noBase: string;
-  readonly base: string;
-  readonly chooseBase: string;
   readonly swap: string;
   readonly inBoth: string;
   readonly onlyInA: string;
@@ -59,7 +50,6 @@ export interface CompareTexts extends GridTexts, MapTexts, FigureTexts {
   readonly difference: string;
   readonly cosine: string;
   readonly ratio: string;
-  readonly notes: string;
   readonly mapTitle: string;
   readonly measureDifference: string;
   readonly measureCosine: string;

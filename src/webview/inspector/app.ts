@@ -1,23 +1,28 @@
-import { html, nothing, render, type TemplateResult } from "lit";
-import { ref, createRef } from "lit/directives/ref.js";
+import { html, nothing, type TemplateResult } from "lit";
 import type { InspectionHeader, LayerDetail, LayerStatistics } from "../../jobs/inspection/types.ts";
-import { figureStyle, pngBytes, svgBytes } from "../shared/figure-file.ts";
-import { chartSvg, mapSvg, pictureSvg } from "../shared/figure-svg.ts";
-import type { GridElement } from "../shared/grid-element.ts";
-import { HostConnection, HostError } from "../shared/host.ts";
+import { DetailLoader } from "../shared/detail-loader.ts";
+import { figureStyle } from "../shared/figure-file.ts";
+import { chartSvg, mapSvg } from "../shared/figure-svg.ts";
+import type { HeatMapElement } from "../shared/heat-map-element.ts";
+import type { TileSource } from "../shared/heat-map-tiles.ts";
+import { HostConnection, messageOf } from "../shared/host.ts";
+import { commonWords } from "../shared/layer-names.ts";
+import { LayerTable } from "../shared/layer-table.ts";
 import { componentName, type ChosenCell } from "../shared/map-element.ts";
-import { formatBytes, formatCount, formatNumber } from "../shared/numbers.ts";
-import { format, hostChannel, saveState, savedState } from "../shared/page.ts";
-import { filterRows, sortRows, toCsv, toJson, type Sort } from "../shared/table-model.ts";
-import { tabBar } from "../shared/tab-bar.ts";
+import { formatNumber } from "../shared/numbers.ts";
+import { errorPage, tabbedPage } from "../shared/page-frame.ts";
+import { DIALOG_TIMEOUT, PageShell, type PictureFormat } from "../shared/page-shell.ts";
+import { format, hostChannel, savedState } from "../shared/page.ts";
 import { layerColumns, type LayerRow } from "./columns.ts";
+import { detailCsv } from "./detail-csv.ts";
 import { detailView, histogramFigure, spectrumFigure, type FigureName } from "./detail-view.ts";
-import type { HeatMapElement } from "./heat-map.ts";
+import { headView, isAdapter } from "./head-view.ts";
 import { metadataView } from "./metadata-view.ts";
 import { mapComponents, mapMeasure, overview } from "./overview.ts";
 import type { InspectorProtocol, InspectorStart, InspectorTexts } from "./protocol.ts";
 import { restoreState, type InspectorState, type Tab } from "./state.ts";
 import { StatisticsLoader } from "./statistics-loader.ts";
+import { trainingMetadata, type TrainingMetadata } from "./training-metadata.ts";
 
 /** A layer's whole spectrum may take half a minute. */
 const DETAIL_TIMEOUT = 180_000;
@@ -25,403 +30,233 @@ const STATISTICS_TIMEOUT = 600_000;
 /** Checkpoints are read as a whole on demand alone. */
 const AUTOMATIC_KINDS: ReadonlySet<InspectionHeader["kind"]> = new Set(["lora", "delta"]);
 
-interface OpenDetail {
-  readonly layer: number;
-  readonly detail?: LayerDetail;
-  readonly error?: string;
+/** A file whose header is known. */
+interface OpenedFile {
+  readonly header: InspectionHeader;
+  readonly training: TrainingMetadata;
+  /** The numbers of the layers as they come, in the header's order. */
+  readonly rows: (LayerStatistics | undefined)[];
+  readonly loader: StatisticsLoader;
 }
 
 /** The inspector's page: what is known of the file, and what is shown of it. */
 export class InspectorApp {
-  readonly #root: HTMLElement;
   readonly #texts: InspectorTexts;
   readonly #start: InspectorStart;
   readonly #host = new HostConnection<InspectorProtocol>(hostChannel);
-  readonly #grid = createRef<GridElement>();
-  #state: InspectorState = restoreState(savedState());
-  #header: InspectionHeader | undefined;
+  readonly #shell: PageShell<InspectorState>;
+  readonly #table: LayerTable;
+  readonly #details: DetailLoader<LayerDetail>;
+  #file: OpenedFile | undefined;
   #error: string | undefined;
-  #rows: (LayerStatistics | undefined)[] = [];
-  #loader: StatisticsLoader | undefined;
   #failure: string | undefined;
-  #detail: OpenDetail | undefined;
-  #detailRequest: AbortController | undefined;
-  #tiles: ((level: number, x: number, y: number) => ReturnType<InspectorApp["tile"]>) | undefined;
+  #tiles: TileSource | undefined;
+  #opening: AbortController | undefined;
   #isAllMetadataShown = false;
-  #status = "";
-  #theme = 0;
-  #frame = 0;
 
   constructor(root: HTMLElement, texts: InspectorTexts, start: InspectorStart) {
-    this.#root = root;
     this.#texts = texts;
     this.#start = start;
+    this.#shell = new PageShell({
+      root,
+      texts,
+      state: restoreState(savedState()),
+      page: () => this.#page(),
+      host: {
+        copy: (text) => this.#host.request("copy", { text }),
+        save: (file) => this.#host.request("save", file, { timeout: DIALOG_TIMEOUT }),
+      },
+    });
+    this.#table = new LayerTable(this.#shell, texts, (layer) => this.#openDetail(layer));
+    this.#details = new DetailLoader(
+      (layer, signal) => this.#host.request("detail", { layer }, { signal, timeout: DETAIL_TIMEOUT }),
+      ({ layer, detail }) => {
+        if (detail && this.#file) this.#file.rows[layer] = detail.statistics;
+        this.#shell.draw();
+      },
+    );
     this.#host.on("changed", () => void this.open());
-    new MutationObserver(() => {
-      this.#theme++;
-      this.#draw();
-    }).observe(document.body, { attributeFilter: ["class"] });
   }
 
   /** Reads the file's header, shows it, and begins with the numbers. */
   async open(): Promise<void> {
-    this.#loader?.stop();
-    this.#draw();
+    this.#opening?.abort();
+    const opening = new AbortController();
+    this.#opening = opening;
+    this.#file?.loader.stop();
+    this.#shell.draw();
     try {
-      const header = await this.#host.request("open", null);
-      this.#error = undefined;
-      this.#header = header;
-      this.#rows = header.layers.map(() => undefined);
-      this.#failure = undefined;
-      this.#loader = this.#makeLoader(header);
-      if (AUTOMATIC_KINDS.has(header.kind)) this.#loader.start();
-      if (this.#state.selected !== undefined && this.#state.selected < header.layers.length) this.#openDetail(this.#state.selected, false);
+      this.#show(await this.#host.request("open", null, { signal: opening.signal }));
     } catch (error) {
-      this.#header = undefined;
+      // Opened again meanwhile.
+      if (opening.signal.aborted) return;
+      this.#file = undefined;
       this.#error = messageOf(error);
     }
-    this.#draw();
-    const grid = this.#grid.value;
-    if (grid) grid.scrollRow = this.#state.scrollRow;
+    this.#shell.draw();
+    this.#table.restoreScroll();
   }
 
-  tile(layer: number, level: number, x: number, y: number): Promise<InspectorProtocol["requests"]["tile"]["result"]> {
-    return this.#host.request("tile", { layer, level, x, y }, { timeout: DETAIL_TIMEOUT });
+  #show(header: InspectionHeader): void {
+    this.#error = undefined;
+    this.#failure = undefined;
+    const rows = header.layers.map(() => undefined);
+    this.#file = { header, training: trainingMetadata(header.metadata), rows, loader: this.#makeLoader(header, rows) };
+    if (AUTOMATIC_KINDS.has(header.kind)) this.#file.loader.start();
+    const { selected } = this.#shell.state;
+    if (selected !== undefined && selected < header.layers.length) this.#openDetail(selected);
+    else this.#details.close();
   }
 
-  #makeLoader(header: InspectionHeader): StatisticsLoader {
-    return new StatisticsLoader(header.layers.length, {
-      ask: (layers, signal) => this.#host.request("statistics", { layers }, { signal, timeout: STATISTICS_TIMEOUT }),
-      onRows: (layers, rows) => {
-        for (const [place, layer] of layers.entries()) this.#rows[layer] = rows[place];
-        this.#draw();
+  #makeLoader({ layers }: InspectionHeader, rows: (LayerStatistics | undefined)[]): StatisticsLoader {
+    return new StatisticsLoader(layers.length, {
+      ask: (indices, signal) => this.#host.request("statistics", { layers: indices }, { signal, timeout: STATISTICS_TIMEOUT }),
+      onRows: (indices, found) => {
+        for (const [place, layer] of indices.entries()) rows[layer] = found[place];
+        this.#shell.draw();
       },
       onEnd: (error) => {
         this.#failure = error === undefined ? undefined : messageOf(error);
-        this.#draw();
+        this.#shell.draw();
       },
     });
-  }
-
-  #set(change: Partial<InspectorState>): void {
-    this.#state = { ...this.#state, ...change };
-    saveState(this.#state);
-    this.#draw();
-  }
-
-  #draw(): void {
-    cancelAnimationFrame(this.#frame);
-    this.#frame = requestAnimationFrame(() => render(this.#page(), this.#root));
   }
 
   #page(): TemplateResult {
-    const header = this.#header;
-    if (this.#error !== undefined) return this.#errorPage(this.#error);
-    if (!header)
-      return html`<main class="center"><p class="message" role="status">${format(this.#texts.opening, this.#start.fileName)}</p></main>`;
+    const [texts, { fileName }] = [this.#texts, this.#start];
+    if (this.#error !== undefined) return errorPage(format(texts.failed, fileName), this.#error, texts, () => void this.open());
+    if (!this.#file) return html`<main class="center"><p class="message" role="status">${format(texts.opening, fileName)}</p></main>`;
     const tabs: readonly (readonly [Tab, string])[] = [
-      ["overview", this.#texts.overview],
-      ["layers", isAdapter(header) ? this.#texts.layers : this.#texts.tensors],
-      ["metadata", this.#texts.metadata],
+      ["overview", texts.overview],
+      ["layers", isAdapter(this.#file.header) ? texts.layers : texts.tensors],
+      ["metadata", texts.metadata],
     ];
-    return html`${this.#head(header)} ${tabBar(tabs, this.#state.tab, (tab) => this.#set({ tab }))}
-      <main
-        id="panel"
-        role="tabpanel"
-        aria-labelledby="tab-${this.#state.tab}"
-        class="panel-${this.#state.tab}"
-        tabindex=${this.#state.tab === "layers" ? nothing : 0}
-      >
-        ${this.#panel(header)}
-      </main>`;
+    const { tab } = this.#shell.state;
+    return tabbedPage({
+      head: this.#head(this.#file),
+      tabs,
+      tab,
+      panel: tab === "overview" ? this.#overview(this.#file) : tab === "layers" ? this.#layers(this.#file) : this.#metadata(this.#file),
+      onTab: (chosen) => this.#shell.set({ tab: chosen }),
+    });
   }
 
-  #errorPage(error: string): TemplateResult {
-    return html`<main class="center">
-      <div class="empty-state" role="alert">
-        <h1>${format(this.#texts.failed, this.#start.fileName)}</h1>
-        <p>${error}</p>
-        <button class="primary" @click=${() => void this.open()}>${this.#texts.tryAgain}</button>
-      </div>
-    </main>`;
-  }
-
-  #head(header: InspectionHeader): TemplateResult {
-    const { texts, base } = { texts: this.#texts, base: header.base };
-    const kinds = { lora: texts.kindLora, delta: texts.kindDelta, checkpoint: texts.kindCheckpoint, safetensors: texts.kindSafetensors };
-    const facts = [kinds[header.kind], header.architectureLabel, formatBytes(header.bytes)].filter((fact) => fact !== undefined);
-    return html`<header class="page-head">
-      <div class="page-title">
-        <h1>${this.#start.fileName}</h1>
-        <p class="muted">${facts.join(" · ")}</p>
-      </div>
-      <span class="spacer"></span>
-      ${
-        isAdapter(header)
-          ? html`<div class="base">
-              <span class="muted">${base ? format(texts.base, base.name.replace(/^.*[/\\]/, "")) : texts.noBase}</span>
-              <button class="link" @click=${() => void this.#chooseBase()}>${texts.chooseBase}</button>
-            </div>`
-          : nothing
-      }
-      ${this.#progress(header)}
-    </header>`;
-  }
-
-  #progress(header: InspectionHeader): TemplateResult {
-    const texts = this.#texts;
-    const { missing = 0, isRunning = false } = this.#loader ?? {};
-    const [total, done] = [header.layers.length, header.layers.length - missing];
-    const button = (label: string, act: () => void) => html`<button class="link" @click=${act}>${label}</button>`;
-    const resume = (label: string) =>
-      button(label, () => {
-        this.#loader?.start();
-        this.#draw();
-      });
-    const stop = () => {
-      this.#loader?.stop();
-      this.#draw();
+  #head({ header, loader }: OpenedFile): TemplateResult {
+    const act = (work: () => void) => () => {
+      work();
+      this.#shell.draw();
     };
-    return html`<div class="progress">
-      ${isRunning ? html`<progress max=${total} value=${done} aria-label=${texts.computed}></progress>` : nothing}
-      <span class="numbers ${this.#failure === undefined ? "muted" : "error"}" role="status">
-        ${this.#status !== "" ? this.#status : (this.#failure ?? (missing === 0 ? nothing : isRunning ? format(texts.computing, done, total) : done > 0 ? format(texts.stopped, done, total) : nothing))}
-      </span>
-      ${missing === 0 ? nothing : isRunning ? button(texts.stop, stop) : resume(done > 0 ? texts.resume : format(texts.compute, formatBytes(header.bytes)))}
-    </div>`;
-  }
-
-  #panel(header: InspectionHeader): TemplateResult {
-    const texts = this.#texts;
-    if (this.#state.tab === "metadata") {
-      const onShowAll = () => {
-        this.#isAllMetadataShown = true;
-        this.#draw();
-      };
-      return metadataView({ metadata: header.metadata, texts, isAllShown: this.#isAllMetadataShown, onShowAll });
-    }
-    if (this.#state.tab === "layers") return this.#layers(header);
-    return overview({
-      ...this.#overviewProps(header),
-      theme: this.#theme,
-      onMeasure: (measure) => this.#set({ measure }),
-      onChoose: (cell) => this.#showCell(cell),
-      onOpen: (layer) => {
-        this.#set({ tab: "layers" });
-        this.#openDetail(layer, true);
-      },
-      onSave: (kind) => void this.#saveMap(header, kind),
-    });
-  }
-
-  #overviewProps(header: InspectionHeader) {
-    return { header, rows: this.#rows, measure: this.#state.measure, texts: this.#texts };
-  }
-
-  #columns(header: InspectionHeader) {
-    return layerColumns(this.#texts, { isAdapter: isAdapter(header), hasBase: header.base?.path !== undefined });
-  }
-
-  #shownRows(header: InspectionHeader): readonly LayerRow[] {
-    const rows = header.layers.map((layer, index): LayerRow => ({ index, layer, statistics: this.#rows[index] }));
-    const columns = this.#columns(header);
-    return sortRows(filterRows(rows, columns, this.#state.filter), columns, this.#state.sort);
-  }
-
-  #layers(header: InspectionHeader): TemplateResult {
-    const texts = this.#texts;
-    const [columns, rows] = [this.#columns(header), this.#shownRows(header)];
-    this.#loader?.prefer(rows.slice(this.#state.scrollRow, this.#state.scrollRow + 60).map(({ index }) => index));
-    const open = this.#detail;
-    return html`<div class="layers ${open ? "with-detail" : ""}">
-      <div class="table">
-        <div class="section-head table-head">
-          <input
-            class="filter"
-            type="search"
-            placeholder=${texts.filter}
-            aria-label=${texts.filter}
-            title=${texts.filterHelp}
-            .value=${this.#state.filter}
-            @input=${(event: Event) => this.#set({ filter: (event.target as HTMLInputElement).value })}
-          />
-          <span class="muted numbers" role="status"
-            >${format(texts.shown, formatCount(rows.length), formatCount(header.layers.length))}</span
-          >
-          <span class="spacer"></span>
-          <button class="link" @click=${() => void this.#copy(toCsv(rows, columns))}>${texts.copyCsv}</button>
-          <button class="link" @click=${() => void this.#copy(toJson(rows, columns))}>${texts.copyJson}</button>
-        </div>
-        <redux-grid
-          ${ref(this.#grid)}
-          .columns=${columns}
-          .rows=${rows}
-          .sort=${this.#state.sort}
-          .selected=${open?.layer}
-          .label=${isAdapter(header) ? texts.layers : texts.tensors}
-          @sort=${(event: CustomEvent<Sort | undefined>) => this.#set({ sort: event.detail })}
-          @open=${(event: CustomEvent<number>) => this.#openDetail(event.detail, false)}
-          @scroll=${{ handleEvent: () => this.#keepScroll(), capture: true, passive: true }}
-        ></redux-grid>
-        ${rows.length === 0 ? html`<p class="empty">${texts.nothingFits}</p>` : nothing}
-      </div>
-      ${open ? this.#detailPane(header, open) : nothing}
-    </div>`;
-  }
-
-  #detailPane(header: InspectionHeader, { layer, detail, error }: OpenDetail): TemplateResult {
-    return detailView({
-      layer: header.layers[layer]!,
-      detail,
-      error,
-      isLog: this.#state.isLog,
+    return headView({
+      header,
+      fileName: this.#start.fileName,
       texts: this.#texts,
-      theme: this.#theme,
-      tiles: this.#tiles!,
-      onLog: (isLog) => this.#set({ isLog }),
-      onClose: () => this.#closeDetail(),
-      onCopy: (shown, kind) => void this.#copy(kind === "json" ? JSON.stringify(shown, undefined, 2) : detailCsv(shown)),
-      onSave: (figure, kind) => void this.#saveFigure(header.layers[layer]!.name, figure, kind),
+      progress: {
+        missing: loader.missing,
+        isRunning: loader.isRunning,
+        failure: this.#failure,
+        status: this.#shell.status,
+        onStart: act(() => loader.start()),
+        onStop: act(() => loader.stop()),
+      },
+      onChooseBase: () => void this.#chooseBase(),
     });
   }
 
-  /** The scroll position is kept without drawing: the grid draws itself. */
-  #keepScroll(): void {
-    const scrollRow = this.#grid.value?.scrollRow ?? 0;
-    this.#state = { ...this.#state, scrollRow };
-    saveState(this.#state);
+  #metadata({ header, training }: OpenedFile): TemplateResult {
+    const onShowAll = () => {
+      this.#isAllMetadataShown = true;
+      this.#shell.draw();
+    };
+    return metadataView({ metadata: header.metadata, training, texts: this.#texts, isAllShown: this.#isAllMetadataShown, onShowAll });
   }
 
-  #openDetail(layer: number, isRevealed: boolean): void {
-    this.#detailRequest?.abort();
-    const request = new AbortController();
-    this.#detailRequest = request;
-    this.#detail = { layer };
-    this.#tiles = (level, x, y) => this.tile(layer, level, x, y);
-    this.#set({ selected: layer });
-    if (isRevealed) requestAnimationFrame(() => requestAnimationFrame(() => this.#grid.value?.reveal(layer)));
-    this.#host.request("detail", { layer }, { signal: request.signal, timeout: DETAIL_TIMEOUT }).then(
-      (detail) => {
-        this.#detail = { layer, detail };
-        this.#rows[layer] = detail.statistics;
-        this.#draw();
-      },
-      (error: unknown) => {
-        if (request.signal.aborted) return;
-        this.#detail = { layer, error: messageOf(error) };
-        this.#draw();
-      },
-    );
+  #overview(file: OpenedFile): TemplateResult {
+    return overview({
+      ...this.#mapProps(file),
+      training: file.training,
+      theme: this.#shell.theme,
+      onMeasure: (measure) => this.#shell.set({ measure }),
+      onChoose: (cell) => this.#showCell(cell, file),
+      onOpen: (layer) => this.#showLayer(layer),
+      onSave: (kind) => void this.#saveMap(file, kind),
+    });
+  }
+
+  #mapProps({ header, rows }: OpenedFile) {
+    return { header, rows, measure: this.#shell.state.measure, texts: this.#texts };
+  }
+
+  #layers({ header, rows: statistics, loader }: OpenedFile): TemplateResult {
+    const texts = this.#texts;
+    const columns = layerColumns(texts, { isAdapter: isAdapter(header), hasBase: header.base?.path !== undefined });
+    const rows = header.layers.map((layer, index): LayerRow => ({ index, layer, statistics: statistics[index] }));
+    loader.prefer(this.#table.seen({ columns, rows }).map(({ index }) => index));
+    const open = this.#details.current;
+    const detail = open
+      ? detailView({
+          layer: header.layers[open.layer]!,
+          open,
+          isLog: this.#shell.state.isLog,
+          texts,
+          theme: this.#shell.theme,
+          tiles: this.#tiles!,
+          onLog: (isLog) => this.#shell.set({ isLog }),
+          onClose: () => this.#closeDetail(),
+          onCopy: (shown, kind) => void this.#shell.copy(kind === "json" ? JSON.stringify(shown, undefined, 2) : detailCsv(shown)),
+          onSave: (shown, figure, kind) => void this.#saveFigure(shown, figure, kind),
+        })
+      : nothing;
+    return this.#table.view({ columns, rows, label: isAdapter(header) ? texts.layers : texts.tensors, selected: open?.layer, detail });
+  }
+
+  #openDetail(layer: number): void {
+    this.#tiles = (level, x, y) => this.#host.request("tile", { layer, level, x, y }, { timeout: DETAIL_TIMEOUT });
+    this.#details.open(layer);
+    this.#shell.set({ selected: layer });
   }
 
   #closeDetail(): void {
-    this.#detailRequest?.abort();
-    this.#detail = undefined;
-    this.#set({ selected: undefined });
-    this.#grid.value?.querySelector<HTMLElement>(".grid-viewport")?.focus();
+    this.#details.close();
+    this.#shell.set({ selected: undefined });
+    this.#table.focus();
+  }
+
+  /** A layer in the table, and its detail. */
+  #showLayer(layer: number): void {
+    this.#shell.set({ tab: "layers" });
+    this.#openDetail(layer);
+    this.#table.reveal(layer);
   }
 
   /** The layers of a square of the map, in the table. */
-  #showCell({ layers }: ChosenCell): void {
-    const names = layers.map((layer) => this.#header!.layers[layer]!.name);
-    this.#set({ tab: "layers", filter: commonPart(names) });
+  #showCell({ layers }: ChosenCell, { header }: OpenedFile): void {
+    this.#shell.set({ filter: commonWords(layers.map((layer) => header.layers[layer]!.name)), tab: "layers" });
     const [only] = layers;
-    if (layers.length === 1 && only !== undefined) this.#openDetail(only, true);
+    if (layers.length === 1 && only !== undefined) this.#showLayer(only);
   }
 
   async #chooseBase(): Promise<void> {
-    await this.#try(async () => {
-      // The person takes the time they need.
-      if (await this.#host.request("chooseBase", null, { timeout: 3_600_000 })) await this.open();
+    await this.#shell.attempt(async () => {
+      if (await this.#host.request("chooseBase", null, { timeout: DIALOG_TIMEOUT })) await this.open();
     });
   }
 
-  async #copy(text: string): Promise<void> {
-    await this.#try(async () => {
-      await this.#host.request("copy", { text });
-      this.#tell(this.#texts.copied);
-    });
-  }
-
-  async #saveMap(header: InspectionHeader, kind: "png" | "svg"): Promise<void> {
-    const props = this.#overviewProps(header);
+  async #saveMap(file: OpenedFile, kind: PictureFormat): Promise<void> {
+    const props = this.#mapProps(file);
     const { legend, number } = mapMeasure(props);
     const names = (component: string) => componentName(component, this.#texts);
     const svg = mapSvg({ title: this.#start.fileName, legend, components: mapComponents(props), names, number }, figureStyle());
-    await this.#save("map", svg, kind);
+    await this.#shell.save("map", svg, kind);
   }
 
-  async #saveFigure(name: string, figure: FigureName, kind: "png" | "svg"): Promise<void> {
-    const detail = this.#detail?.detail;
-    if (!detail) return;
-    const style = figureStyle();
+  async #saveFigure(detail: LayerDetail, figure: FigureName, kind: PictureFormat): Promise<void> {
+    const { name } = detail.statistics;
     if (figure === "heatMap") {
-      const picture = document.querySelector<HeatMapElement>("redux-heat-map")!.snapshot();
-      const maximum = detail.statistics.maximum ?? 0;
-      await this.#save(`${name}-heat-map`, pictureSvg(name, `${formatNumber(-maximum)} – ${formatNumber(maximum)}`, picture, style), kind);
-      return;
+      const picture = document.querySelector<HeatMapElement>("redux-heat-map")!;
+      return this.#shell.save(`${name}-heat-map`, picture.toSvg(name), kind);
     }
-    const chart = figure === "histogram" ? histogramFigure(detail, this.#state.isLog, this.#texts) : spectrumFigure(detail, this.#texts);
-    await this.#save(`${name}-${figure}`, chartSvg({ ...chart, title: name }, style, formatNumber), kind);
+    const { isLog } = this.#shell.state;
+    const chart = figure === "histogram" ? histogramFigure(detail, isLog, this.#texts) : spectrumFigure(detail, this.#texts);
+    await this.#shell.save(`${name}-${figure}`, chartSvg({ ...chart, title: name }, figureStyle(), formatNumber), kind);
   }
-
-  async #save(name: string, svg: string, kind: "png" | "svg"): Promise<void> {
-    await this.#try(async () => {
-      const bytes = kind === "svg" ? svgBytes(svg) : await pngBytes(svg);
-      const isSaved = await this.#host.request("save", { name: `${name}.${kind}`, bytes }, { timeout: 3_600_000 });
-      if (isSaved) this.#tell(this.#texts.saved);
-    });
-  }
-
-  async #try(work: () => Promise<void>): Promise<void> {
-    try {
-      await work();
-    } catch (error) {
-      this.#tell(messageOf(error));
-    }
-  }
-
-  /** A word in the status line, for a while. */
-  #tell(text: string): void {
-    this.#status = text;
-    this.#draw();
-    setTimeout(() => {
-      if (this.#status !== text) return;
-      this.#status = "";
-      this.#draw();
-    }, 3_000);
-  }
-}
-
-function isAdapter({ kind }: InspectionHeader): boolean {
-  return kind === "lora" || kind === "delta";
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof HostError || error instanceof Error ? error.message : String(error);
-}
-
-/** What all names begin with, and end with: the words of a filter that finds them. */
-function commonPart(names: readonly string[]): string {
-  const [first = "", ...others] = names;
-  if (others.length === 0) return first;
-  let start = first.length;
-  while (others.some((name) => !name.startsWith(first.slice(0, start)))) start--;
-  let end = 0;
-  while (end < first.length - start && others.every((name) => name.endsWith(first.slice(first.length - end - 1)))) end++;
-  const parts = [first.slice(0, start), end === 0 ? "" : first.slice(first.length - end)];
-  return parts.filter((part) => part !== "").join(" ");
-}
-
-/** The singular values of a detail, its rows and columns, one a line. */
-function detailCsv({ singularValues = [], histogram, topRows = [], topColumns = [] }: LayerDetail): string {
-  const lines: (readonly (string | number)[])[] = [["what", "index", "value"]];
-  for (const [index, value] of singularValues.entries()) lines.push(["singular value", index + 1, value]);
-  for (const { index, norm } of topRows) lines.push(["row norm", index, norm]);
-  for (const { index, norm } of topColumns) lines.push(["column norm", index, norm]);
-  if (histogram) {
-    const width = (histogram.to - histogram.from) / histogram.counts.length;
-    for (const [index, count] of histogram.counts.entries()) lines.push(["count", histogram.from + (index + 0.5) * width, count]);
-  }
-  return lines.map((line) => `${line.join(",")}\r\n`).join("");
 }

@@ -1,5 +1,6 @@
 import type { LayerDescription, LayerStatistics } from "../../jobs/inspection/types.ts";
 import type { GridRow } from "../shared/grid-element.ts";
+import { shortName } from "../shared/layer-names.ts";
 import { formatNumber, formatShare } from "../shared/numbers.ts";
 import type { Column } from "../shared/table-model.ts";
 import type { InspectorTexts } from "./protocol.ts";
@@ -8,11 +9,6 @@ import type { InspectorTexts } from "./protocol.ts";
 export interface LayerRow extends GridRow {
   readonly layer: LayerDescription;
   readonly statistics: LayerStatistics | undefined;
-}
-
-/** What tells layers of one file from each other: without the ends that all names have. */
-export function shortName(name: string): string {
-  return name.replace(/^(model\.diffusion_model\.|base_model\.model\.|lora_unet_|diffusion_model\.)/, "").replace(/\.weight$/, "");
 }
 
 type Numbers = "rank" | "alpha" | "norm" | "relativeNorm" | "spectralNorm" | "effectiveRank" | "maximum" | "mean" | "sparsity";

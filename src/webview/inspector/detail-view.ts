@@ -1,16 +1,19 @@
 import { html, nothing, type TemplateResult } from "lit";
 import type { LayerDescription, LayerDetail, VectorNorm } from "../../jobs/inspection/types.ts";
+import { detailFrame, figureHead, heatMapSection, missingSpectrum, warning } from "../shared/detail-frame.ts";
+import type { OpenDetail } from "../shared/detail-loader.ts";
 import type { ChartFigure } from "../shared/figure-svg.ts";
+import type { TileSource } from "../shared/heat-map-tiles.ts";
 import { formatNumber, formatShare } from "../shared/numbers.ts";
-import type { TileSource } from "./heat-map.ts";
+import { numberList } from "../shared/page-frame.ts";
+import type { PictureFormat } from "../shared/page-shell.ts";
 import type { InspectorTexts } from "./protocol.ts";
 
 export type FigureName = "histogram" | "spectrum" | "heatMap";
 
 export interface DetailProps {
   readonly layer: LayerDescription;
-  readonly detail: LayerDetail | undefined;
-  readonly error: string | undefined;
+  readonly open: OpenDetail<LayerDetail>;
   readonly isLog: boolean;
   readonly texts: InspectorTexts;
   readonly theme: number;
@@ -18,83 +21,53 @@ export interface DetailProps {
   readonly onLog: (isLog: boolean) => void;
   readonly onClose: () => void;
   readonly onCopy: (detail: LayerDetail, format: "csv" | "json") => void;
-  readonly onSave: (figure: FigureName, kind: "png" | "svg") => void;
+  readonly onSave: (detail: LayerDetail, figure: FigureName, format: PictureFormat) => void;
 }
 
 /** One layer: its numbers, how its values are spread, its singular values, the change as a picture, its largest rows and columns. */
 export function detailView(props: DetailProps): TemplateResult {
-  const { layer, detail, error, texts } = props;
-  return html`<aside
-    class="detail"
-    aria-label=${texts.detailOf}
-    @keydown=${(event: KeyboardEvent) => event.key === "Escape" && props.onClose()}
-  >
-    <div class="detail-head">
-      <h2 tabindex="-1">${layer.name}</h2>
-      <button class="icon-button" title=${texts.close} aria-label=${texts.close} @click=${props.onClose}>✕</button>
-    </div>
-    <div class="section-head">
-      <p class="muted">${[layer.kind, layer.shape?.join(" × "), layer.dtype].filter((part) => part !== undefined).join(" · ")}</p>
-      <span class="spacer"></span>
-      ${
-        detail
-          ? html`<button class="link" @click=${() => props.onCopy(detail, "csv")}>${texts.copyCsv}</button>
-              <button class="link" @click=${() => props.onCopy(detail, "json")}>${texts.copyJson}</button>`
-          : nothing
-      }
-    </div>
-    ${error === undefined ? nothing : html`<p class="message error" role="alert">${error}</p>`}
-    ${detail ? numbers(detail, texts) : error === undefined ? html`<p class="message" role="status">${texts.reading}</p>` : nothing}
-    ${detail?.histogram ? histogramSection(props, detail) : nothing} ${detail ? spectrumSection(props, detail) : nothing}
-    ${detail?.histogram ? heatMapSection(props, detail) : nothing} ${detail?.topRows ? largest(detail, texts) : nothing}
-  </aside>`;
+  const { layer, open, texts, onClose, onCopy } = props;
+  const content = (detail: LayerDetail) =>
+    html`${numbers(detail, texts)} ${detail.histogram ? histogramSection(props, detail) : nothing} ${spectrumSection(props, detail)}
+    ${detail.histogram ? heatMap(props, detail) : nothing} ${detail.topRows ? largest(detail, texts) : nothing}`;
+  return detailFrame({
+    name: layer.name,
+    facts: [layer.kind, layer.shape?.join(" × "), layer.dtype],
+    open,
+    texts,
+    onClose,
+    onCopy,
+    content,
+  });
 }
 
 function numbers({ statistics }: LayerDetail, texts: InspectorTexts): TemplateResult {
-  const whole = (value: number | undefined) => (value === undefined ? undefined : String(value));
-  const entries: (readonly [string, string | undefined, string?])[] = [
-    [texts.columnNorm, statistics.norm === undefined ? undefined : formatNumber(statistics.norm), texts.aboutNorm],
-    [texts.columnRelative, statistics.relativeNorm === undefined ? undefined : formatShare(statistics.relativeNorm), texts.aboutRelative],
-    [texts.columnSpectral, statistics.spectralNorm === undefined ? undefined : formatNumber(statistics.spectralNorm), texts.aboutSpectral],
-    [texts.columnRank, whole(statistics.rank)],
+  const known = (value: number | undefined, show: (value: number) => string = formatNumber) =>
+    value === undefined ? undefined : show(value);
+  const { norm, relativeNorm, spectralNorm, rank, effectiveRank, alpha, maximum, mean, sparsity, reason } = statistics;
+  return html`${warning(reason)}
+  ${numberList(
     [
-      texts.columnEffectiveRank,
-      statistics.effectiveRank === undefined ? undefined : formatNumber(statistics.effectiveRank),
-      texts.aboutEffectiveRank,
+      [texts.columnNorm, known(norm), texts.aboutNorm],
+      [texts.columnRelative, known(relativeNorm, formatShare), texts.aboutRelative],
+      [texts.columnSpectral, known(spectralNorm), texts.aboutSpectral],
+      [texts.columnRank, known(rank, String)],
+      [texts.columnEffectiveRank, known(effectiveRank), texts.aboutEffectiveRank],
+      [texts.columnAlpha, known(alpha, String)],
+      [texts.columnMaximum, known(maximum), texts.aboutMaximum],
+      [texts.columnMean, known(mean), texts.aboutMean],
+      [texts.columnSparsity, known(sparsity, formatShare), texts.aboutSparsity],
     ],
-    [texts.columnAlpha, whole(statistics.alpha)],
-    [texts.columnMaximum, statistics.maximum === undefined ? undefined : formatNumber(statistics.maximum), texts.aboutMaximum],
-    [texts.columnMean, statistics.mean === undefined ? undefined : formatNumber(statistics.mean), texts.aboutMean],
-    [texts.columnSparsity, statistics.sparsity === undefined ? undefined : formatShare(statistics.sparsity), texts.aboutSparsity],
-  ];
-  return html`${statistics.reason === undefined ? nothing : html`<p class="message warning" role="status">${statistics.reason}</p>`}
-    <dl class="detail-numbers">
-      ${entries.map(([term, value, about]) =>
-        value === undefined
-          ? nothing
-          : html`<div title=${about ?? term}>
-              <dt>${term}</dt>
-              <dd class="numbers">${value}</dd>
-            </div>`,
-      )}
-    </dl>`;
-}
-
-function head(title: string, figure: FigureName, { texts, onSave }: DetailProps, more: unknown = nothing): TemplateResult {
-  return html`<div class="section-head">
-    <h3>${title}</h3>
-    ${more}<span class="spacer"></span>
-    <button class="link" @click=${() => onSave(figure, "svg")}>${texts.saveSvg}</button>
-    <button class="link" @click=${() => onSave(figure, "png")}>${texts.savePng}</button>
-  </div>`;
+    "detail-numbers",
+  )}`;
 }
 
 function histogramSection(props: DetailProps, detail: LayerDetail): TemplateResult {
-  const { texts, isLog, onLog } = props;
+  const { texts, isLog, onLog, onSave } = props;
   const change = (event: Event) => onLog((event.target as HTMLInputElement).checked);
   const log = html`<label class="check"><input type="checkbox" .checked=${isLog} @change=${change} />${texts.logScale}</label>`;
   return html`<section>
-    ${head(texts.histogram, "histogram", props, log)}
+    ${figureHead(texts.histogram, texts, (format) => onSave(detail, "histogram", format), log)}
     <redux-chart .figure=${histogramFigure(detail, isLog, texts)} .theme=${props.theme}></redux-chart>
   </section>`;
 }
@@ -114,15 +87,11 @@ export function histogramFigure({ histogram }: LayerDetail, isLog: boolean, text
 }
 
 function spectrumSection(props: DetailProps, detail: LayerDetail): TemplateResult | typeof nothing {
-  const { texts, theme } = props;
-  if (detail.spectrumReason !== undefined)
-    return html`<section>
-      <h3>${texts.spectrum}</h3>
-      <p class="message">${detail.spectrumReason}</p>
-    </section>`;
+  const { texts, theme, onSave } = props;
+  if (detail.spectrumReason !== undefined) return missingSpectrum(detail.spectrumReason, texts);
   if (!detail.singularValues) return nothing;
   return html`<section>
-    ${head(texts.spectrum, "spectrum", props)}
+    ${figureHead(texts.spectrum, texts, (format) => onSave(detail, "spectrum", format))}
     <redux-chart .figure=${spectrumFigure(detail, texts)} .theme=${theme}></redux-chart>
   </section>`;
 }
@@ -145,20 +114,18 @@ export function spectrumFigure({ singularValues = [] }: LayerDetail, texts: Insp
   };
 }
 
-function heatMapSection(props: DetailProps, detail: LayerDetail): TemplateResult {
-  const { texts, theme, tiles, layer } = props;
-  return html`<section>
-    ${head(texts.heatMap, "heatMap", props)}
-    <redux-heat-map
-      .rows=${detail.rows}
-      .columns=${detail.columns}
-      .maximum=${detail.statistics.maximum ?? 0}
-      .source=${tiles}
-      .texts=${texts}
-      .theme=${theme}
-      .label=${layer.name}
-    ></redux-heat-map>
-  </section>`;
+function heatMap({ layer, texts, theme, tiles, onSave }: DetailProps, detail: LayerDetail): TemplateResult {
+  const { statistics } = detail;
+  return heatMapSection({
+    title: texts.heatMap,
+    name: layer.name,
+    size: detail,
+    maximum: statistics.maximum ?? 0,
+    tiles,
+    theme,
+    texts,
+    onSave: (format) => onSave(detail, "heatMap", format),
+  });
 }
 
 function largest({ topRows = [], topColumns = [] }: LayerDetail, texts: InspectorTexts): TemplateResult {

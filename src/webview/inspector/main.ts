@@ -1,11 +1,14 @@
 import "uplot/dist/uPlot.min.css";
 import "../shared/page.css";
 import "../shared/parts.css";
+import "../shared/grid.css";
+import "../shared/figures.css";
+import "../shared/layers.css";
 import "./inspector.css";
 import "../shared/chart-element.ts";
 import "../shared/grid-element.ts";
+import "../shared/heat-map-element.ts";
 import "../shared/map-element.ts";
-import "./heat-map.ts";
 import { readPageData } from "../shared/page.ts";
 import { InspectorApp } from "./app.ts";
 import type { InspectorStart, InspectorTexts } from "./protocol.ts";

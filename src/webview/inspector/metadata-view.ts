@@ -2,7 +2,7 @@ import { html, nothing, type TemplateResult } from "lit";
 import { formatCount } from "../shared/numbers.ts";
 import { format } from "../shared/page.ts";
 import type { InspectorTexts } from "./protocol.ts";
-import { trainingMetadata, type TagCount } from "./training-metadata.ts";
+import type { TagCount, TrainingMetadata } from "./training-metadata.ts";
 
 const TAGS_SHOWN = 100;
 /** Characters of a value shown at first. */
@@ -10,6 +10,7 @@ const VALUE_SHOWN = 400;
 
 export interface MetadataProps {
   readonly metadata: Readonly<Record<string, string>>;
+  readonly training: TrainingMetadata;
   readonly texts: InspectorTexts;
   readonly isAllShown: boolean;
   readonly onShowAll: () => void;
@@ -17,10 +18,10 @@ export interface MetadataProps {
 
 /** What the file says about itself, as text: nothing in it is markup. */
 export function metadataView(props: MetadataProps): TemplateResult {
-  const { metadata, texts, isAllShown } = props;
+  const { metadata, training, texts, isAllShown } = props;
   const entries = Object.entries(metadata);
   if (entries.length === 0) return html`<p class="empty">${texts.noMetadata}</p>`;
-  const { triggerWords, settings, tags } = trainingMetadata(metadata);
+  const { triggerWords, settings, tags } = training;
   return html`<div class="metadata">
     ${
       triggerWords.length === 0

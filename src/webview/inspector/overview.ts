@@ -1,18 +1,20 @@
 import { html, nothing, type TemplateResult } from "lit";
 import type { InspectionHeader, LayerStatistics } from "../../jobs/inspection/types.ts";
+import { shortName } from "../shared/layer-names.ts";
 import type { ChosenCell } from "../shared/map-element.ts";
 import { networkMap, type Combine, type MapComponent } from "../shared/network.ts";
 import { formatCount, formatNumber, formatShare } from "../shared/numbers.ts";
 import { format } from "../shared/page.ts";
+import { notesSection, numberList } from "../shared/page-frame.ts";
 import { radioGroup } from "../shared/radio-group.ts";
-import { shortName } from "./columns.ts";
 import type { InspectorTexts } from "./protocol.ts";
 import type { Measure } from "./state.ts";
-import { trainingMetadata } from "./training-metadata.ts";
+import type { TrainingMetadata } from "./training-metadata.ts";
 
 export interface OverviewProps {
   readonly header: InspectionHeader;
   readonly rows: readonly (LayerStatistics | undefined)[];
+  readonly training: TrainingMetadata;
   readonly measure: Measure;
   readonly texts: InspectorTexts;
   readonly theme: number;
@@ -96,18 +98,14 @@ function facts({ header, rows, texts }: OverviewProps): TemplateResult {
   const parameters = header.layers.reduce((sum, { shape }) => sum + (shape?.reduce((product, size) => product * size, 1) ?? 0), 0);
   const known = rows.filter((row) => row?.norm !== undefined);
   const total = Math.sqrt(known.reduce((sum, row) => sum + row!.norm! ** 2, 0));
-  const entry = (term: string, value: string) =>
-    html`<div>
-      <dt>${term}</dt>
-      <dd class="numbers">${value}</dd>
-    </div>`;
+  const rank = ranks.length > 1 ? `${ranks[0]} – ${ranks.at(-1)}` : ranks.length === 1 ? String(ranks[0]) : undefined;
   return html`<section class="facts" aria-label=${texts.overview}>
-    <dl>
-      ${entry(isAdapter ? texts.layers : texts.tensors, formatCount(header.layers.length))}
-      ${ranks.length === 0 ? nothing : entry(ranks.length === 1 ? texts.rank : texts.ranks, ranks.length === 1 ? String(ranks[0]) : `${ranks[0]} – ${ranks.at(-1)}`)}
-      ${isAdapter ? nothing : entry(texts.parameters, formatCount(parameters))}
-      ${known.length === 0 ? nothing : entry(texts.totalNorm, formatNumber(total))}
-    </dl>
+    ${numberList([
+      [isAdapter ? texts.layers : texts.tensors, formatCount(header.layers.length)],
+      [ranks.length > 1 ? texts.ranks : texts.rank, rank],
+      [texts.parameters, isAdapter ? undefined : formatCount(parameters)],
+      [texts.totalNorm, known.length === 0 ? undefined : formatNumber(total)],
+    ])}
   </section>`;
 }
 
@@ -134,8 +132,7 @@ function strongest(
   </section>`;
 }
 
-function triggers({ header, texts }: OverviewProps): TemplateResult | typeof nothing {
-  const { triggerWords } = trainingMetadata(header.metadata);
+function triggers({ training: { triggerWords }, texts }: OverviewProps): TemplateResult | typeof nothing {
   if (triggerWords.length === 0) return nothing;
   return html`<section aria-label=${texts.triggerWords}>
     <h2>${texts.triggerWords}</h2>
@@ -148,12 +145,5 @@ function notes({ header, rows, texts }: OverviewProps): TemplateResult | typeof 
   const reasons = Array.from(
     new Set(rows.flatMap((row) => (row?.reason !== undefined && row.nan + row.infinite === 0 ? [row.reason] : []))),
   );
-  const all = [...(bad.length > 0 ? [format(texts.badLayers, bad.length)] : []), ...reasons, ...header.notes];
-  if (all.length === 0) return nothing;
-  return html`<section aria-label=${texts.notes}>
-    <h2>${texts.notes}</h2>
-    <ul class="notes">
-      ${all.map((note) => html`<li>${note}</li>`)}
-    </ul>
-  </section>`;
+  return notesSection([...(bad.length > 0 ? [format(texts.badLayers, bad.length)] : []), ...reasons, ...header.notes], texts);
 }

@@ -1,9 +1,10 @@
 import type { HeatMapTile, InspectionHeader, LayerDetail, LayerStatistics } from "../../jobs/inspection/types.ts";
-import type { FigureTexts, GridTexts, MapTexts } from "../shared/texts.ts";
+import type { FileRequests } from "../shared/protocol.ts";
+import type { DetailTexts, GridTexts, MapTexts, PageTexts } from "../shared/texts.ts";
 
 /** What the inspector and the extension host say to each other. */
 export interface InspectorProtocol {
-  readonly requests: {
+  readonly requests: FileRequests & {
     /** Reads the header; everything asked for before is forgotten. */
     readonly open: { readonly params: null; readonly result: InspectionHeader };
     readonly statistics: { readonly params: { readonly layers: readonly number[] }; readonly result: readonly LayerStatistics[] };
@@ -14,9 +15,6 @@ export interface InspectorProtocol {
     };
     /** Asks the person which model changes are measured against; true where another is to be used. */
     readonly chooseBase: { readonly params: null; readonly result: boolean };
-    readonly copy: { readonly params: { readonly text: string }; readonly result: null };
-    /** Asks the person where, and writes; false where they turn away. */
-    readonly save: { readonly params: SavedFile; readonly result: boolean };
   };
   readonly events: {
     /** The file or its base is another now: open it again. */
@@ -24,36 +22,22 @@ export interface InspectorProtocol {
   };
 }
 
-export interface SavedFile {
-  /** What the file is called unless the person says otherwise. */
-  readonly name: string;
-  /** Its bytes in base64. */
-  readonly bytes: string;
-}
-
 export interface InspectorStart {
   readonly fileName: string;
 }
 
 /** What the inspector says, in the person's language; {0} stands for what is put in. */
-export interface InspectorTexts extends GridTexts, MapTexts, FigureTexts {
-  readonly overview: string;
-  readonly layers: string;
+export interface InspectorTexts extends PageTexts, GridTexts, MapTexts, DetailTexts {
   readonly tensors: string;
   readonly metadata: string;
   readonly opening: string;
   readonly failed: string;
-  readonly tryAgain: string;
   readonly computing: string;
   readonly computed: string;
-  readonly stop: string;
   readonly resume: string;
   readonly compute: string;
   readonly stopped: string;
-  readonly base: string;
-  readonly noBase: string;
   readonly badLayers: string;
-  readonly chooseBase: string;
   readonly kindLora: string;
   readonly kindDelta: string;
   readonly kindCheckpoint: string;
@@ -62,7 +46,6 @@ export interface InspectorTexts extends GridTexts, MapTexts, FigureTexts {
   readonly ranks: string;
   readonly parameters: string;
   readonly totalNorm: string;
-  readonly notes: string;
   readonly measureRelative: string;
   readonly measureAbsolute: string;
   readonly mapTitle: string;
@@ -92,24 +75,11 @@ export interface InspectorTexts extends GridTexts, MapTexts, FigureTexts {
   readonly aboutMean: string;
   readonly aboutSparsity: string;
   readonly aboutNan: string;
-  readonly detailOf: string;
-  readonly close: string;
-  readonly reading: string;
   readonly histogram: string;
   readonly histogramX: string;
   readonly histogramY: string;
   readonly logScale: string;
-  readonly spectrum: string;
-  readonly spectrumX: string;
-  readonly spectrumY: string;
   readonly spectrumEnergy: string;
-  readonly heatMap: string;
-  readonly heatMapHelp: string;
-  readonly heatMapValue: string;
-  readonly heatMapScale: string;
-  readonly zoomIn: string;
-  readonly zoomOut: string;
-  readonly zoomFit: string;
   readonly topRows: string;
   readonly topColumns: string;
   readonly index: string;

@@ -1,17 +1,14 @@
-import type { Sort } from "../shared/table-model.ts";
+import type { TableState } from "../shared/layer-table.ts";
 
 export type Tab = "overview" | "layers" | "metadata";
 export type Measure = "relative" | "absolute";
 
 /** What the inspector keeps when its page is hidden, moved or loaded again. */
-export interface InspectorState {
+export interface InspectorState extends TableState {
   readonly tab: Tab;
   readonly measure: Measure;
-  readonly filter: string;
-  readonly sort?: Sort | undefined;
   /** Index of the layer whose detail is open. */
   readonly selected?: number | undefined;
-  readonly scrollRow: number;
   readonly isLog: boolean;
 }
 

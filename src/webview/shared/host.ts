@@ -110,3 +110,8 @@ export class HostConnection<P extends Protocol> {
     else if (message.type === "progress") pending?.progress(message.progress);
   }
 }
+
+/** The sentence of whatever was thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

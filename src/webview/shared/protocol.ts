@@ -51,3 +51,17 @@ export interface PageData<Texts, Start> {
   readonly texts: Texts;
   readonly start: Start;
 }
+
+/** What pages with tables and figures ask for, each in its own protocol. */
+export interface FileRequests {
+  readonly copy: { readonly params: { readonly text: string }; readonly result: null };
+  /** Asks the person where, and writes; false where they turn away. */
+  readonly save: { readonly params: SavedFile; readonly result: boolean };
+}
+
+export interface SavedFile {
+  /** What the file is called unless the person says otherwise. */
+  readonly name: string;
+  /** Its bytes in base64. */
+  readonly bytes: string;
+}

@@ -94,14 +94,18 @@ export function nextSort<Row>(sort: Sort | undefined, { id, isNumeric }: Column<
   return sort.descending === isNumeric ? { column: id, descending: !isNumeric } : undefined;
 }
 
-/** RFC 4180, numbers in full. */
+/** The rows as CSV, numbers in full. */
 export function toCsv<Row>(rows: readonly Row[], columns: readonly Column<Row>[]): string {
+  return csvLines([columns.map(({ id }) => id), ...rows.map((row) => columns.map((column) => column.value(row)))]);
+}
+
+/** Lines of RFC 4180. */
+export function csvLines(lines: readonly (readonly (string | number | undefined)[])[]): string {
   const quote = (value: string | number | undefined) => {
     const text = value === undefined ? "" : String(value);
     return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
   };
-  const lines = [columns.map(({ id }) => quote(id)), ...rows.map((row) => columns.map((column) => quote(column.value(row))))];
-  return lines.map((cells) => `${cells.join(",")}\r\n`).join("");
+  return lines.map((cells) => `${cells.map(quote).join(",")}\r\n`).join("");
 }
 
 export function toJson<Row>(rows: readonly Row[], columns: readonly Column<Row>[]): string {

@@ -31,3 +31,35 @@ export interface FigureTexts {
   readonly saveSvg: string;
   readonly saved: string;
 }
+
+/** Of every page about layers. */
+export interface PageTexts {
+  readonly overview: string;
+  readonly layers: string;
+  readonly tryAgain: string;
+  readonly stop: string;
+  readonly base: string;
+  readonly noBase: string;
+  readonly chooseBase: string;
+  readonly notes: string;
+}
+
+export interface HeatMapTexts {
+  readonly heatMap: string;
+  readonly heatMapHelp: string;
+  readonly heatMapValue: string;
+  readonly heatMapScale: string;
+  readonly zoomIn: string;
+  readonly zoomOut: string;
+  readonly zoomFit: string;
+}
+
+/** Of the detail of one layer. */
+export interface DetailTexts extends HeatMapTexts, FigureTexts, Pick<GridTexts, "copyCsv" | "copyJson"> {
+  readonly detailOf: string;
+  readonly close: string;
+  readonly reading: string;
+  readonly spectrum: string;
+  readonly spectrumX: string;
+  readonly spectrumY: string;
+}

@@ -1,22 +1,16 @@
 import { html, LitElement, type PropertyValues, type TemplateResult } from "lit";
 import { styleMap } from "lit/directives/style-map.js";
-import type { HeatMapTile, TileSize } from "../../jobs/inspection/types.ts";
-import { cssColour, divergingScale, parseColour } from "../shared/colours.ts";
-import { isDarkTheme } from "../shared/theme.ts";
-import { figureStyle } from "../shared/figure-file.ts";
-import { formatNumber } from "../shared/numbers.ts";
-import { format } from "../shared/page.ts";
-import type { InspectorTexts } from "./protocol.ts";
+import { cssColour, divergingScale, parseColour } from "./colours.ts";
+import { figureStyle } from "./figure-file.ts";
+import { pictureSvg } from "./figure-svg.ts";
+import { HeatMapTiles, TILE, type TileSource } from "./heat-map-tiles.ts";
+import { formatNumber } from "./numbers.ts";
+import { format } from "./page.ts";
+import type { HeatMapTexts } from "./texts.ts";
+import { isDarkTheme } from "./theme.ts";
 
-const TILE: TileSize = 256;
 const HEIGHT = 360;
-/** Tiles kept: the ones around, on two levels. */
-const MOST_TILES = 200;
 const LARGEST_ZOOM = 24;
-const COLOURS = 512;
-
-/** Asks for a tile; rejects where it is not to be had. */
-export type TileSource = (level: number, x: number, y: number) => Promise<HeatMapTile>;
 
 /** What part of the matrix is seen: its left upper corner, and screen pixels for each element. */
 interface View {
@@ -24,8 +18,6 @@ interface View {
   readonly y: number;
   readonly zoom: number;
 }
-
-type Tile = HTMLCanvasElement | "asked" | "failed";
 
 /**
  * A matrix as a picture, blue below zero, orange above. Tiles are asked for as they come into view, from a distance those that show
@@ -47,13 +39,11 @@ export class HeatMapElement extends LitElement {
   /** The largest magnitude: the end of the colours. */
   declare maximum: number;
   declare source: TileSource;
-  declare texts: InspectorTexts;
+  declare texts: HeatMapTexts;
   declare theme: number;
   declare label: string;
   #view: View | undefined;
-  readonly #tiles = new Map<string, Tile>();
-  readonly #values = new Map<string, { readonly width: number; readonly pixels: Float32Array }>();
-  #palette: Uint32Array = new Uint32Array(0);
+  #tiles: HeatMapTiles | undefined;
   #pointed: { readonly x: number; readonly y: number } | undefined;
   #dragged: { readonly x: number; readonly y: number; readonly view: View } | undefined;
   #frame = 0;
@@ -108,23 +98,18 @@ export class HeatMapElement extends LitElement {
 
   protected override updated(changed: PropertyValues): void {
     if (changed.has("source")) {
-      this.#tiles.clear();
-      this.#values.clear();
+      this.#tiles = new HeatMapTiles(this.source, () => this.#schedule());
       this.#view = undefined;
     }
-    if (changed.has("theme") || changed.has("maximum") || changed.has("source")) {
-      this.#palette = makePalette(this.#scale());
-      // Values stay, colours are made again.
-      for (const [key, tile] of this.#tiles)
-        if (tile instanceof HTMLCanvasElement) this.#tiles.set(key, this.#paint(this.#values.get(key)!));
-    }
+    if (changed.has("theme") || changed.has("maximum") || changed.has("source")) this.#tiles!.setColours(this.#scale(), this.maximum);
     this.#schedule();
   }
 
-  /** What is seen, as a picture. */
-  snapshot(): { readonly url: string; readonly width: number; readonly height: number } {
+  /** What is seen, as a figure of its own. */
+  toSvg(title: string): string {
     const canvas = this.#canvas;
-    return { url: canvas.toDataURL("image/png"), width: canvas.clientWidth, height: canvas.clientHeight };
+    const picture = { url: canvas.toDataURL("image/png"), width: canvas.clientWidth, height: canvas.clientHeight };
+    return pictureSvg(title, `${formatNumber(-this.maximum)} – ${formatNumber(this.maximum)}`, picture, figureStyle());
   }
 
   get #canvas(): HTMLCanvasElement {
@@ -170,69 +155,23 @@ export class HeatMapElement extends LitElement {
     ];
     const [left, right] = range(view.x, width, this.columns) as [number, number];
     const [top, bottom] = range(view.y, height, this.rows) as [number, number];
-    for (let y = top; y <= bottom; y++) for (let x = left; x <= right; x++) this.#drawTile(context, view, level, x, y);
+    let isComplete = true;
+    for (let y = top; y <= bottom; y++)
+      for (let x = left; x <= right; x++) if (!this.#drawTile(context, view, level, x, y)) isComplete = false;
     context.strokeStyle = figureStyle().muted;
     context.strokeRect(-view.x * view.zoom, -view.y * view.zoom, this.columns * view.zoom, this.rows * view.zoom);
     // For tests, and for who looks at the document: all that is seen is there.
-    canvas.dataset["complete"] = String(this.#isComplete(level, [left, right], [top, bottom]));
+    canvas.dataset["complete"] = String(isComplete);
   }
 
-  #isComplete(level: number, [left, right]: [number, number], [top, bottom]: [number, number]): boolean {
-    for (let y = top; y <= bottom; y++)
-      for (let x = left; x <= right; x++) if (!(this.#tiles.get(`${level}/${x}/${y}`) instanceof HTMLCanvasElement)) return false;
+  /** Whether it was there to be drawn. */
+  #drawTile(context: CanvasRenderingContext2D, view: View, level: number, x: number, y: number): boolean {
+    const picture = this.#tiles?.picture(level, x, y);
+    if (!picture) return false;
+    const step = 2 ** level;
+    const [left, top] = [(x * TILE * step - view.x) * view.zoom, (y * TILE * step - view.y) * view.zoom];
+    context.drawImage(picture, left, top, picture.width * step * view.zoom, picture.height * step * view.zoom);
     return true;
-  }
-
-  #drawTile(context: CanvasRenderingContext2D, view: View, level: number, x: number, y: number): void {
-    const key = `${level}/${x}/${y}`;
-    const tile = this.#tiles.get(key);
-    if (tile instanceof HTMLCanvasElement) {
-      const step = 2 ** level * view.zoom;
-      context.drawImage(
-        tile,
-        (x * TILE * 2 ** level - view.x) * view.zoom,
-        (y * TILE * 2 ** level - view.y) * view.zoom,
-        tile.width * step,
-        tile.height * step,
-      );
-    } else if (tile === undefined) void this.#ask(key, level, x, y);
-  }
-
-  async #ask(key: string, level: number, x: number, y: number): Promise<void> {
-    const { source } = this;
-    this.#tiles.set(key, "asked");
-    for (const old of [...this.#tiles.keys()].slice(0, Math.max(0, this.#tiles.size - MOST_TILES))) {
-      this.#tiles.delete(old);
-      this.#values.delete(old);
-    }
-    try {
-      const { width, values } = await source(level, x, y);
-      if (source !== this.source) return;
-      const bytes = Uint8Array.from(atob(values), (letter) => letter.charCodeAt(0));
-      const found = { width, pixels: new Float32Array(bytes.buffer) };
-      this.#values.set(key, found);
-      this.#tiles.set(key, this.#paint(found));
-    } catch {
-      this.#tiles.set(key, "failed");
-    }
-    this.#schedule();
-  }
-
-  #paint({ width, pixels }: { readonly width: number; readonly pixels: Float32Array }): HTMLCanvasElement {
-    const canvas = document.createElement("canvas");
-    canvas.width = width;
-    canvas.height = pixels.length / width;
-    const context = canvas.getContext("2d")!;
-    const image = context.createImageData(canvas.width, canvas.height);
-    const target = new Uint32Array(image.data.buffer);
-    for (let i = 0; i < pixels.length; i++) {
-      // A square root, so that what is a hundredth of the largest is still seen.
-      const share = this.maximum === 0 ? 0 : pixels[i]! / this.maximum;
-      const place = Math.sign(share) * Math.sqrt(Math.min(1, Math.abs(share)));
-      target[i] = this.#palette[Math.round(((place + 1) / 2) * (COLOURS - 1))]!;
-    }
-    context.putImageData(image, 0, 0);
-    return canvas;
   }
 
   #largestLevel(): number {
@@ -309,23 +248,9 @@ export class HeatMapElement extends LitElement {
     if (!place || !view) return "";
     const [column, row] = [Math.floor(view.x + place.x / view.zoom), Math.floor(view.y + place.y / view.zoom)];
     if (row < 0 || column < 0 || row >= this.rows || column >= this.columns) return "";
-    for (let level = 0; level <= this.#largestLevel(); level++) {
-      const span = TILE * 2 ** level;
-      const found = this.#values.get(`${level}/${Math.floor(column / span)}/${Math.floor(row / span)}`);
-      const step = 2 ** level;
-      if (!found) continue;
-      const value = found.pixels[Math.floor((row % span) / step) * found.width + Math.floor((column % span) / step)];
-      return format(this.texts.heatMapValue, row, column, formatNumber(value));
-    }
-    return "";
+    const value = this.#tiles?.valueAt(row, column, this.#largestLevel());
+    return value === undefined ? "" : format(this.texts.heatMapValue, row, column, formatNumber(value));
   }
-}
-
-function makePalette(scale: ReturnType<typeof divergingScale>): Uint32Array {
-  return Uint32Array.from({ length: COLOURS }, (_, index) => {
-    const [red, green, blue] = scale((2 * index) / (COLOURS - 1) - 1);
-    return (255 << 24) | (Math.round(blue) << 16) | (Math.round(green) << 8) | Math.round(red);
-  });
 }
 
 customElements.define("redux-heat-map", HeatMapElement);
