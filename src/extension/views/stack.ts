@@ -45,8 +45,9 @@ export class StackView implements vscode.TreeDataProvider<StackNode>, vscode.Tre
     });
     this.#describe();
     const redraw = new Redraw(() => {
-      this.#describe();
+      // The rows first: VS Code draws the first of several changes at once, and those that follow it a fifth of a second later.
       this.#changed.fire();
+      this.#describe();
     });
     return vscode.Disposable.from(
       this.#view,
@@ -98,14 +99,16 @@ export class StackView implements vscode.TreeDataProvider<StackNode>, vscode.Tre
     );
   }
 
+  /** Switches the rows whose boxes were clicked; a box of a selected row stands for all that are selected. */
   async #switch(items: readonly (readonly [StackNode, vscode.TreeItemCheckboxState])[]): Promise<void> {
     const engine = items[0]?.[0].engine;
     if (engine === undefined) return;
+    const selected = this.selection.map(({ uri }) => uri.fsPath);
     await this.#stacks.change(engine, (stack) =>
-      items.reduce(
-        (result, [{ uri }, state]) => withChanges(result, [uri.fsPath], { enabled: state === vscode.TreeItemCheckboxState.Checked }),
-        stack,
-      ),
+      items.reduce((result, [{ uri }, state]) => {
+        const files = selected.includes(uri.fsPath) ? selected : [uri.fsPath];
+        return withChanges(result, files, { enabled: state === vscode.TreeItemCheckboxState.Checked });
+      }, stack),
     );
   }
 

@@ -1,24 +1,7 @@
-import assert from "node:assert/strict";
 import type { Flow } from "../harness/flow.ts";
+import { untilRows } from "../harness/stack.ts";
 import { THEMES } from "../harness/themes.ts";
-import type { Workbench } from "../harness/workbench.ts";
 import { exportDemoEngine } from "../harness/workspace.ts";
-
-/** The stack view's rows from top to bottom, as a screen reader is told them. */
-async function rows(workbench: Workbench): Promise<string[]> {
-  const found = workbench.view("Stack").locator(".monaco-list-row");
-  return Promise.all((await found.all()).map(async (row) => (await row.textContent()) ?? ""));
-}
-
-async function untilRows(workbench: Workbench, expected: readonly RegExp[]): Promise<void> {
-  const end = Date.now() + 20_000;
-  for (;;) {
-    const found = await rows(workbench);
-    if (found.length === expected.length && expected.every((pattern, index) => pattern.test(found[index]!))) return;
-    assert.ok(Date.now() < end, `rows: ${JSON.stringify(found)}, wanted: ${expected.join(", ")}`);
-    await workbench.page.waitForTimeout(100);
-  }
-}
 
 export const flow: Flow = {
   name: "stack: LoRAs are put on it, scaled, switched off, moved and taken off, by keys alone and by dragging",

@@ -9,13 +9,18 @@ interface Clause {
   readonly when?: string;
 }
 
+/** Commands mean the selected rows: where there are not several, a key selects the focused row first. */
+interface Keybinding extends Clause {
+  readonly key: string;
+  readonly args?: { readonly commands?: readonly (string | Clause)[] };
+}
+
 interface Manifest {
   readonly contributes: {
     readonly commands: readonly { readonly command: string }[];
     readonly menus: Readonly<Record<string, readonly Clause[]>>;
     readonly views: Readonly<Record<string, readonly { readonly id: string }[]>>;
-    /** Rows have no key of their own: a key selects the focused row, then runs the command. */
-    readonly keybindings: readonly (Clause & { readonly args: { readonly commands: readonly (string | Clause)[] } })[];
+    readonly keybindings: readonly Keybinding[];
     readonly viewsWelcome: readonly (Clause & { readonly view: string; readonly contents: string })[];
     readonly walkthroughs: readonly {
       readonly steps: readonly { readonly description: string; readonly completionEvents: readonly string[] }[];
@@ -31,6 +36,7 @@ const VSCODE_KEYS = [
   "inputFocus",
   "isWorkspaceTrusted",
   "listFocus",
+  "listMultiSelection",
   "resourceExtname",
   "resourceFilename",
   "view",
@@ -114,7 +120,7 @@ test("commands of menus, keys, welcome texts and the walkthrough exist", async (
   const known = new Set(await vscode.commands.getCommands(true));
   const { menus, keybindings, viewsWelcome, walkthroughs } = contributes();
   const steps = walkthroughs.flatMap((walkthrough) => walkthrough.steps);
-  const keyed = keybindings.flatMap(({ command, args }) => [{ command }, ...args.commands]);
+  const keyed = keybindings.flatMap(({ command, args }) => [{ command }, ...(args?.commands ?? [])]);
   const clauses = [...Object.values(menus).flat(), ...keyed];
   const named = clauses.map((clause) => (typeof clause === "string" ? clause : clause.command));
   const texts = [...viewsWelcome.map(({ contents }) => contents), ...steps.map(({ description }) => description)];
@@ -124,6 +130,21 @@ test("commands of menus, keys, welcome texts and the walkthrough exist", async (
   const awaited = events.flatMap(([event, command]) => (event === "onCommand" ? [command] : []));
   for (const [event, key] of events) if (event === "onContext") assert.ok(Object.hasOwn(OWN_KEYS, key), key);
   for (const command of [...named, ...links, ...awaited]) assert.ok(command !== undefined && known.has(command), command);
+});
+
+test("each key of the stack does with one row what it does with several", () => {
+  const { keybindings } = contributes();
+  const one = keybindings.filter(({ args }) => args?.commands);
+  const several = keybindings.filter(({ args }) => !args?.commands);
+  const commands = (bindings: readonly Keybinding[]) =>
+    Object.fromEntries(bindings.map(({ key, command, args }) => [key, args?.commands?.[1] ?? (args ? { command, args } : command)]));
+  assert.ok(one.length > 0);
+  assert.deepEqual(commands(one), commands(several));
+  for (const { when } of several) assert.match(when!, / listMultiSelection$/);
+  for (const { args, when } of one) {
+    assert.equal(args?.commands?.[0], "list.select");
+    assert.match(when!, / !listMultiSelection$/);
+  }
 });
 
 test("settings have the defaults of package.json", () => {

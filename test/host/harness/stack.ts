@@ -1,0 +1,19 @@
+import assert from "node:assert/strict";
+import type { Workbench } from "./workbench.ts";
+
+/** The stack view's rows from top to bottom, as they are read. */
+export async function stackRows(workbench: Workbench): Promise<string[]> {
+  const found = workbench.view("Stack").locator(".monaco-list-row");
+  return Promise.all((await found.all()).map(async (row) => (await row.textContent()) ?? ""));
+}
+
+/** Waits until the stack view has exactly the rows that these match. */
+export async function untilRows(workbench: Workbench, expected: readonly RegExp[]): Promise<void> {
+  const end = Date.now() + 20_000;
+  for (;;) {
+    const found = await stackRows(workbench);
+    if (found.length === expected.length && expected.every((pattern, index) => pattern.test(found[index]!))) return;
+    assert.ok(Date.now() < end, `rows: ${JSON.stringify(found)}, wanted: ${expected.join(", ")}`);
+    await workbench.page.waitForTimeout(100);
+  }
+}
