@@ -68,7 +68,8 @@ export function activate(context: vscode.ExtensionContext): void {
   const tasks = new TaskProvider(context.asAbsolutePath("dist/cli.js"), environment, files, stacks);
   const session = new GenerationSession(services);
   const panel = new GenerationPanel({ context, services, session, problems });
-  const comparisons = new ComparisonPanels(services, context.extensionUri);
+  const places = { extensionUri: context.extensionUri, storageUri: context.globalStorageUri };
+  const comparisons = new ComparisonPanels(services, places);
   const host = worker;
   context.subscriptions.push(
     log,
@@ -84,7 +85,7 @@ export function activate(context: vscode.ExtensionContext): void {
     panel.register(),
     new DeltasView(files).register(),
     comparisons.register(),
-    new InspectorEditor(services, { extensionUri: context.extensionUri, storageUri: context.globalStorageUri }).register(),
+    new InspectorEditor(services, places).register(),
     vscode.tasks.registerTaskProvider(TASK_TYPE, tasks),
     registerBatchLanguage(context.extension.packageJSON as object, files, worker, log),
     stackView.register(),

@@ -9,8 +9,9 @@ import type {
   LayerDetail,
   LayerStatistics,
   LayerTarget,
+  TilePlace,
 } from "../jobs/inspection/types.ts";
-import type { CompareResult } from "../jobs/comparison/types.ts";
+import type { CompareResult, ComparisonDetail, OpenedComparison } from "../jobs/comparison/types.ts";
 import type { JobContext, Progress } from "../jobs/context.ts";
 import type {
   Backend,
@@ -99,7 +100,7 @@ type JobRequests = {
 };
 
 /** Host to worker, answered. */
-export interface Requests extends JobRequests, InspectionRequests {
+export interface Requests extends JobRequests, InspectionRequests, ComparisonRequests {
   /** Reads headers alone. */
   readonly "files/describe": { readonly params: { readonly paths: readonly string[] }; readonly result: readonly FileSummary[] };
   /** Reads no network: works before the engine is loaded. */
@@ -133,7 +134,7 @@ interface InspectionRequests {
   };
   readonly "inspection/detail": { readonly params: LayerTarget & { readonly layer: number }; readonly result: LayerDetail };
   readonly "inspection/tile": {
-    readonly params: LayerTarget & { readonly layer: number; readonly level: number; readonly x: number; readonly y: number };
+    readonly params: LayerTarget & TilePlace & { readonly layer: number };
     readonly result: HeatMapTile;
   };
   /** Which of the candidates, bundles and checkpoints, a delta was made for. */
@@ -143,7 +144,21 @@ interface InspectionRequests {
   };
 }
 
-export type InspectionMethod = keyof InspectionRequests;
+/** What is compared: the job's options, and a folder for results. */
+export type ComparisonTarget = Jobs["compare"]["options"] & { readonly cache?: string };
+type ComparedLayerTarget = ComparisonTarget & { readonly state: string; readonly layer: string };
+
+/** Looking into a comparison. The first is the job "compare" for who goes on to look at its layers. */
+interface ComparisonRequests {
+  readonly "comparison/compare": {
+    readonly params: { readonly target: ComparisonTarget; readonly progressToken: number };
+    readonly result: OpenedComparison;
+  };
+  readonly "comparison/detail": { readonly params: ComparedLayerTarget; readonly result: ComparisonDetail };
+  readonly "comparison/tile": { readonly params: ComparedLayerTarget & TilePlace; readonly result: HeatMapTile };
+}
+
+export type InspectionMethod = keyof InspectionRequests | "comparison/detail" | "comparison/tile";
 
 /** Worker to host, not answered. */
 export interface Notifications {

@@ -6,12 +6,22 @@ import { describePrompts } from "../jobs/describe-prompt.ts";
 import { describeFile } from "../jobs/describe.ts";
 import { checkOptions } from "../jobs/check-options.ts";
 import type { EngineCache, LoadedBundle } from "../jobs/engine-cache.ts";
+import { Comparisons } from "../jobs/comparison/comparisons.ts";
 import { findBase, Inspections } from "../jobs/inspection/inspections.ts";
-import { stackOptionsSchema } from "../jobs/options.ts";
+import { compareOptionsSchema, stackOptionsSchema } from "../jobs/options.ts";
 import { readPictureParameters } from "../jobs/picture-parameters.ts";
 import { engineProblem } from "../jobs/engine-problem.ts";
 import { runJob } from "../jobs/run.ts";
-import type { FailureData, FileSummary, JobKind, JobProgress, LoadedEngine, Notifications, Requests } from "./protocol.ts";
+import type {
+  ComparisonTarget,
+  FailureData,
+  FileSummary,
+  JobKind,
+  JobProgress,
+  LoadedEngine,
+  Notifications,
+  Requests,
+} from "./protocol.ts";
 
 export interface ServerOptions {
   /** In an untrusted workspace: headers are read, but nothing that loads native code or writes files runs. */
@@ -72,6 +82,7 @@ export function serve(connection: MessageConnection, engines: EngineCache, { res
   const progressType = new ProgressType<JobProgress>();
   const running = new Map<AbortController, Promise<unknown>>();
   const inspections = new Inspections(engines.arithmetic);
+  const comparisons = new Comparisons(inspections, engines.arithmetic);
 
   function notify<M extends keyof Notifications>(method: M, params: Notifications[M]): void {
     connection.sendNotification(method, params).catch(() => {}); // The host is gone; so is the reader of this.
@@ -181,6 +192,15 @@ export function serve(connection: MessageConnection, engines: EngineCache, { res
   handle("inspection/detail", ({ layer, ...target }, signal) => inspections.detail(target, layer, signal));
   handle("inspection/tile", ({ layer, level, x, y, ...target }) => inspections.tile(target, layer, { level, x, y }));
   handle("inspection/findBase", async ({ fingerprint, candidates }, signal) => (await findBase(fingerprint, candidates, signal)) ?? null);
+
+  const checked = ({ a, b, base, cache }: ComparisonTarget) => ({ ...checkOptions(compareOptionsSchema, { a, b, base }), cache });
+  handle("comparison/compare", ({ target, progressToken }, signal) =>
+    comparisons.compare(checked(target), contextOf(progressToken, signal)),
+  );
+  handle("comparison/detail", ({ state, layer, ...target }, signal) => comparisons.detail({ ...checked(target), state, layer }, signal));
+  handle("comparison/tile", ({ state, layer, level, x, y, ...target }) =>
+    comparisons.tile({ ...checked(target), state, layer }, { level, x, y }),
+  );
 
   return {
     async close() {

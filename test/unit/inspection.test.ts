@@ -200,8 +200,8 @@ test("statistics are kept by what the file holds", async () => {
   const [entry, ...others] = await readdir(cache);
   expect(others).toEqual([]);
   // What is on the disk is what is shown, for another file of the same bytes too.
-  const stored = JSON.parse(await readFile(join(cache, entry!), "utf8")) as Record<string, LayerStatistics>;
-  await writeFile(join(cache, entry!), JSON.stringify({ ...stored, [first[0]!.name]: { ...first[0], norm: 42 } }));
+  const stored = JSON.parse(await readFile(join(cache, entry!), "utf8")) as LayerStatistics[];
+  await writeFile(join(cache, entry!), JSON.stringify([{ ...stored[0], norm: 42 }, ...stored.slice(1)]));
   const copy = join(folder, "copy.safetensors");
   await writeFile(copy, await readFile(path));
   expect((await read(copy))[0]!.norm).toBe(42);

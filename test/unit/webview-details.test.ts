@@ -1,6 +1,9 @@
-import { expect, test, vi } from "vitest";
+import { describe, expect, test, vi } from "vitest";
+import type { ComparisonDetail } from "../../src/jobs/comparison/types.ts";
+import { comparisonDetailCsv, spectrumFigure } from "../../src/webview/compare/detail-figures.ts";
 import { detailCsv } from "../../src/webview/inspector/detail-csv.ts";
 import { DetailLoader, type OpenDetail } from "../../src/webview/shared/detail-loader.ts";
+import { chartSvg } from "../../src/webview/shared/figure-svg.ts";
 import { commonWords, lastPart, shortName } from "../../src/webview/shared/layer-names.ts";
 
 test("the detail asked for last is shown, whatever comes first", async () => {
@@ -73,4 +76,59 @@ test("a detail as CSV: one number a line, the histogram by the middles of its bi
     "count,0.5,0",
     "",
   ]);
+});
+
+describe("the detail of a comparison", () => {
+  const detail: ComparisonDetail = {
+    comparison: { name: "x", component: "unet", block: "MID", role: "conv", in: "both", normA: 5, cosine: 0.5 },
+    rows: 4,
+    columns: 4,
+    singularValuesA: [4, 3],
+    singularValuesB: [2],
+    singularValuesDifference: [4, 3, 1],
+    maximum: 0.25,
+  };
+  const texts = { spectrum: "Singular values", spectrumX: "number", spectrumY: "value" };
+
+  test("has a curve for each side and a dashed one for the difference, each as long as its rank", () => {
+    const figure = spectrumFigure(detail, true, texts);
+    expect(figure.x).toEqual([1, 2, 3]);
+    expect(figure.series.map(({ label, y, kind }) => [label, y.length, kind])).toEqual([
+      ["A", 2, "line"],
+      ["B", 1, "line"],
+      ["B − A", 3, "dashes"],
+    ]);
+    const style = { ground: "#fff", ink: "#000", muted: "#888", accent: "#00f", second: "#f80", isDark: false };
+    const svg = chartSvg({ ...figure, title: "a & b" }, style, String);
+    expect(
+      svg.match(/<polyline [^>]*>/g)?.map((line) => [/points='([^']*)'/.exec(line)![1]!.split(" ").length, line.includes("dash")]),
+    ).toEqual([
+      [2, false],
+      [1, false],
+      [3, true],
+    ]);
+    expect(svg).toContain("fill='#000'>B − A</tspan>");
+    expect(svg).toContain("a &amp; b");
+  });
+
+  test("of what a stack changes has its own curve alone", () => {
+    const { singularValuesB: _, ...alone } = detail;
+    expect(spectrumFigure(alone, false, texts).series.map(({ label }) => label)).toEqual(["A"]);
+  });
+
+  test("is copied number by number", () => {
+    expect(comparisonDetailCsv(detail).split("\r\n")).toEqual([
+      "what,index,value",
+      "normA,,5",
+      "cosine,,0.5",
+      "maximum,,0.25",
+      "singular value of A,1,4",
+      "singular value of A,2,3",
+      "singular value of B,1,2",
+      "singular value of B − A,1,4",
+      "singular value of B − A,2,3",
+      "singular value of B − A,3,1",
+      "",
+    ]);
+  });
 });

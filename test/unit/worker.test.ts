@@ -4,6 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, expect, test } from "vitest";
 import { type WorkerExit, WorkerConnection } from "../../src/extension/worker/connection.ts";
+import { CancellationSource } from "../../src/extension/worker/cancellation.ts";
+import { HUE, INK } from "./jobs-support.ts";
 
 const WORKER = join(import.meta.dirname, "..", "..", "src", "worker", "main.ts");
 const folder = mkdtempSync(join(tmpdir(), "tensorrt-worker-"));
@@ -92,6 +94,24 @@ test("a request that is cancelled is refused as cancelled", async () => {
     },
   );
   await expect(asked).rejects.toMatchObject({ code: "cancelled" });
+});
+
+test("restricted, it compares and looks into the comparison, tells how far it is, and ends where it is cancelled", async () => {
+  const { connection } = await start(true);
+  const target = { a: [{ file: INK }], b: [{ file: HUE, scale: 0.5 }] };
+  const fractions: number[] = [];
+  const { result, state } = await connection.compare(target, ({ fraction = 0 }) => fractions.push(fraction));
+  expect(result.totals.layersInBoth).toBe(192);
+  expect(fractions.at(-1)).toBe(1);
+  const { name: layer } = result.layers[0]!;
+  const detail = await connection.request("comparison/detail", { ...target, state, layer });
+  expect(detail.comparison).toEqual(result.layers[0]);
+  const tile = await connection.request("comparison/tile", { ...target, state, layer, level: 0, x: 0, y: 0 });
+  expect([tile.height, tile.width]).toEqual([detail.rows, detail.columns]);
+  await expect(connection.request("comparison/detail", { ...target, state: "", layer })).rejects.toMatchObject({ code: "file.invalid" });
+  const cancellation = new CancellationSource();
+  const cancelled = connection.compare({ ...target, b: [{ file: INK }] }, () => cancellation.cancel(), cancellation);
+  await expect(cancelled).rejects.toMatchObject({ code: "cancelled" });
 });
 
 test("when the process is killed, requests under way and later ones are refused", async () => {

@@ -1,6 +1,6 @@
 import * as vscode from "vscode";
 import type { CompareTexts } from "../../webview/compare/protocol.ts";
-import { sharedTexts } from "./texts.ts";
+import { sharedTexts } from "./sharedTexts.ts";
 
 /** All that a comparison says. */
 export function compareTexts(): CompareTexts {
@@ -43,6 +43,10 @@ export function compareTexts(): CompareTexts {
     aboutDifference: vscode.l10n.t("Frobenius norm of what B changes otherwise than A"),
     aboutOverlap: vscode.l10n.t("Σ cos² of the principal angles between the spaces / the smaller rank (Hu et al., 2021, section 7.2)"),
     aboutRelative: vscode.l10n.t("With the base's weight W"),
+    overlapOutputs: vscode.l10n.t("Overlap of outputs"),
+    overlapInputs: vscode.l10n.t("Overlap of inputs"),
+    differenceMap: vscode.l10n.t("B − A as a picture"),
+    changeMap: vscode.l10n.t("The change as a picture"),
     both: vscode.l10n.t("both"),
   };
 }

@@ -1,7 +1,7 @@
 import { basename } from "node:path";
 import * as vscode from "vscode";
 import type { Comparison, CompareProtocol } from "../../webview/compare/protocol.ts";
-import type { Jobs } from "../../worker/protocol.ts";
+import type { Jobs, Requests } from "../../worker/protocol.ts";
 import type { Services } from "../commands/services.ts";
 import { defined } from "../commands/arguments.ts";
 import { VIEW_TYPES } from "../contributions.ts";
@@ -9,16 +9,17 @@ import { copyText, saveFile } from "../webviews/files.ts";
 import { webviewHtml, webviewOptions } from "../webviews/html.ts";
 import { type RequestHandlers, WebviewServer } from "../webviews/server.ts";
 import { InspectionBases } from "./base.ts";
+import type { InspectorPlaces } from "./editor.ts";
 import { compareTexts } from "./compareTexts.ts";
 
 /** Tabs that compare LoRAs, deltas and stacks; they come back with the window. */
 export class ComparisonPanels implements vscode.WebviewPanelSerializer {
-  readonly #extensionUri: vscode.Uri;
+  readonly #places: InspectorPlaces;
   readonly #services: Services;
 
-  constructor(services: Services, extensionUri: vscode.Uri) {
+  constructor(services: Services, places: InspectorPlaces) {
     this.#services = services;
-    this.#extensionUri = extensionUri;
+    this.#places = places;
   }
 
   register(): vscode.Disposable {
@@ -38,11 +39,12 @@ export class ComparisonPanels implements vscode.WebviewPanelSerializer {
   }
 
   #adopt(panel: vscode.WebviewPanel, comparison: Comparison): void {
-    panel.webview.options = webviewOptions(this.#extensionUri);
-    const session = new ComparisonSession(comparison, this.#services);
+    const { extensionUri, storageUri } = this.#places;
+    panel.webview.options = webviewOptions(extensionUri);
+    const session = new ComparisonSession(comparison, this.#services, vscode.Uri.joinPath(storageUri, "comparisons").fsPath);
     const server = new WebviewServer<CompareProtocol>(panel.webview, session.handlers());
     panel.onDidDispose(() => server.dispose());
-    panel.webview.html = webviewHtml(panel.webview, this.#extensionUri, {
+    panel.webview.html = webviewHtml(panel.webview, extensionUri, {
       name: "compare",
       title: titleOf(comparison),
       data: { texts: compareTexts(), start: comparison },
@@ -53,20 +55,29 @@ export class ComparisonPanels implements vscode.WebviewPanelSerializer {
 /** What one tab compares. */
 class ComparisonSession {
   readonly #services: Services;
+  readonly #cache: string;
   #comparison: Comparison;
+  /** Of the comparison that the page shows. */
+  #compared: Omit<Requests["comparison/detail"]["params"], "layer"> | undefined;
 
-  constructor(comparison: Comparison, services: Services) {
+  constructor(comparison: Comparison, services: Services, cache: string) {
     this.#comparison = comparison;
     this.#services = services;
+    this.#cache = cache;
   }
 
   handlers(): RequestHandlers<CompareProtocol> {
     const { worker } = this.#services;
     return {
-      compare: (_, { cancellation, progress, cancelOthers }) => {
+      compare: async (_, { cancellation, progress, cancelOthers }) => {
         cancelOthers();
-        return worker.runJob("compare", toOptions(this.#comparison), ({ fraction }) => progress(fraction ?? 0), cancellation);
+        const target = { ...toOptions(this.#comparison), cache: this.#cache };
+        const { result, state } = await worker.compare(target, ({ fraction }) => progress(fraction ?? 0), cancellation);
+        this.#compared = { ...target, state };
+        return result;
       },
+      detail: ({ layer }, { cancellation }) => worker.request("comparison/detail", { ...this.#target, layer }, cancellation),
+      tile: (place, { cancellation }) => worker.request("comparison/tile", { ...this.#target, ...place }, cancellation),
       chooseBase: async () => {
         const base = await new InspectionBases(this.#services).ask(this.#architecture());
         if (base === undefined) return null;
@@ -79,6 +90,11 @@ class ComparisonSession {
       copy: copyText,
       save: (file) => saveFile(vscode.Uri.file(this.#comparison.a[0]!.file), file),
     };
+  }
+
+  get #target() {
+    if (!this.#compared) throw new Error("Nothing has been compared.");
+    return this.#compared;
   }
 
   #architecture() {

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { basename } from "node:path";
 import * as vscode from "vscode";
 import type { InspectionHeader } from "../../jobs/inspection/types.ts";
@@ -6,8 +7,8 @@ import type { Services } from "../commands/services.ts";
 import { VIEW_TYPES } from "../contributions.ts";
 import { copyText, saveFile } from "../webviews/files.ts";
 import { webviewHtml, webviewOptions } from "../webviews/html.ts";
-import { WebviewServer } from "../webviews/server.ts";
-import { InspectionBases } from "./base.ts";
+import { type RequestHandlers, WebviewServer } from "../webviews/server.ts";
+import { type FoundBase, InspectionBases } from "./base.ts";
 import { inspectorTexts } from "./texts.ts";
 
 /** How long a file is left alone after it changed: it may still be written. */
@@ -68,7 +69,7 @@ class InspectorSession {
   readonly #bases: InspectionBases;
   readonly #cache: string;
   #header: InspectionHeader | undefined;
-  #found: string | undefined;
+  #base: FoundBase | undefined;
 
   constructor(uri: vscode.Uri, services: Services, bases: InspectionBases, cache: string) {
     this.#uri = uri;
@@ -77,51 +78,61 @@ class InspectorSession {
     this.#cache = cache;
   }
 
-  handlers(changed: () => void): ConstructorParameters<typeof WebviewServer<InspectorProtocol>>[1] {
+  handlers(changed: () => void): RequestHandlers<InspectorProtocol> {
     const { worker } = this.#services;
     return {
       open: async (_, { cancelOthers }) => {
         cancelOthers();
-        const header = await this.#open();
-        void this.#findBase(header, changed);
-        return header;
+        const remembered = await this.#bases.remembered(this.#uri.fsPath);
+        if (remembered) this.#base = remembered.path === null ? undefined : { path: remembered.path, reason: remembered.reason };
+        else if (this.#base && !existsSync(this.#base.path)) this.#base = undefined;
+        const header = await this.#open(this.#base);
+        this.#header = header;
+        if (!this.#base && !remembered) void this.#findBase(header, changed);
+        return { header, ...(this.#base && { baseReason: this.#base.reason }) };
       },
       statistics: ({ layers }, { cancellation }) => worker.request("inspection/statistics", { ...this.#target, layers }, cancellation),
       detail: ({ layer }, { cancellation }) => worker.request("inspection/detail", { ...this.#target, layer }, cancellation),
       tile: (place, { cancellation }) => worker.request("inspection/tile", { ...this.#target, ...place }, cancellation),
-      chooseBase: () => this.#bases.choose(this.#uri.fsPath, this.#header?.architecture),
+      chooseBase: () => this.#bases.choose(this.#uri.fsPath, this.#header ?? {}),
       copy: copyText,
       save: (file) => saveFile(this.#uri, file),
     };
   }
 
-  get #base(): string | undefined {
-    const chosen = this.#bases.chosen(this.#uri.fsPath);
-    return chosen === null ? undefined : (chosen ?? this.#found);
-  }
-
   get #target() {
-    const base = this.#base;
-    const { state = "" } = this.#header ?? {};
-    return { path: this.#uri.fsPath, state, cache: this.#cache, ...(base !== undefined && { base }) };
+    return { ...this.#targetWith(this.#base), state: this.#header?.state ?? "" };
   }
 
-  async #open(): Promise<InspectionHeader> {
+  #targetWith(base: FoundBase | undefined) {
+    return { path: this.#uri.fsPath, cache: this.#cache, ...(base && { base: base.path }) };
+  }
+
+  async #open(base: FoundBase | undefined): Promise<InspectionHeader> {
     if (this.#uri.scheme !== "file") throw new Error(vscode.l10n.t("Only files on the disk of this machine can be inspected."));
-    const { state: _, ...target } = this.#target;
-    this.#header = await this.#services.worker.request("inspection/open", target);
-    return this.#header;
+    return this.#services.worker.request("inspection/open", this.#targetWith(base));
   }
 
-  /** Looks for the base of a delta after the file is shown: knowing the workspace's files may take a while. */
+  /** Whether a base has the weights that the file changes: headers tell the architecture at most, not the sizes. */
+  async #isRight(found: FoundBase): Promise<boolean> {
+    const { base, layers } = await this.#open(found);
+    return base !== undefined && base.weights > layers.length / 2;
+  }
+
+  /** Looks for a base after the file is shown: knowing the workspace's files may take a while. */
   async #findBase(header: InspectionHeader, changed: () => void): Promise<void> {
-    if (this.#base !== undefined || this.#bases.chosen(this.#uri.fsPath) === null) return;
+    const file = this.#uri.fsPath;
     try {
-      this.#found = await this.#bases.find(header);
+      const found = await this.#bases.find(header);
+      if (!found || !(await this.#isRight(found))) return;
+      // Another one was chosen meanwhile, or another file opened.
+      if (header !== this.#header || (await this.#bases.remembered(file))) return;
+      if (found.reason === "onlyFit") await this.#bases.remember(file, found);
+      this.#base = found;
+      changed();
     } catch (error) {
-      this.#services.log.warn(`Looking for the base of ${this.#uri.fsPath}: ${error instanceof Error ? error.message : String(error)}`);
+      this.#services.log.warn(`Looking for the base of ${file}: ${error instanceof Error ? error.message : String(error)}`);
     }
-    if (this.#found !== undefined && header === this.#header) changed();
   }
 }
 

@@ -1,47 +1,10 @@
 import * as vscode from "vscode";
 import type { InspectorTexts } from "../../webview/inspector/protocol.ts";
-import type { FigureTexts, GridTexts, MapTexts, PageTexts } from "../../webview/shared/texts.ts";
-
-/** Texts of the parts that the inspector and the comparison share. */
-export function sharedTexts(): PageTexts & GridTexts & MapTexts & FigureTexts {
-  return {
-    overview: vscode.l10n.t("Overview"),
-    layers: vscode.l10n.t("Layers"),
-    tryAgain: vscode.l10n.t("Try Again"),
-    stop: vscode.l10n.t("Stop"),
-    base: vscode.l10n.t("Measured against {0}"),
-    noBase: vscode.l10n.t("No base chosen"),
-    chooseBase: vscode.l10n.t("Choose Base…"),
-    notes: vscode.l10n.t("To be known"),
-    filter: vscode.l10n.t("Filter, for example: attn2 norm>0.5"),
-    filterHelp: vscode.l10n.t("Words that must all be there, and numbers that columns must have: norm>0.5 rank<=8"),
-    shown: vscode.l10n.t("{0} of {1}"),
-    nothingFits: vscode.l10n.t("No layer fits the filter."),
-    copyCsv: vscode.l10n.t("Copy as CSV"),
-    copyJson: vscode.l10n.t("Copy as JSON"),
-    copied: vscode.l10n.t("Copied."),
-    componentUnet: vscode.l10n.t("UNet"),
-    componentTransformer: vscode.l10n.t("Transformer"),
-    componentTextEncoder: vscode.l10n.t("Text encoder"),
-    componentTextEncoder2: vscode.l10n.t("Text encoder 2"),
-    componentTextEncoder3: vscode.l10n.t("Text encoder 3"),
-    componentVae: vscode.l10n.t("VAE"),
-    componentOther: vscode.l10n.t("Elsewhere"),
-    block: vscode.l10n.t("Block"),
-    blockTotal: vscode.l10n.t("Whole block"),
-    other: vscode.l10n.t("other"),
-    notYet: vscode.l10n.t("no number"),
-    mapCell: vscode.l10n.t("{0}, {1}: {2}, layers: {3}"),
-    mapHelp: vscode.l10n.t("Each square is the layers of one kind in one block; their number is in it. Choose one to see them."),
-    savePng: vscode.l10n.t("Save as PNG"),
-    saveSvg: vscode.l10n.t("Save as SVG"),
-    saved: vscode.l10n.t("Saved."),
-  };
-}
+import { sharedTexts } from "./sharedTexts.ts";
 
 /** All that the inspector says. */
 export function inspectorTexts(): InspectorTexts {
-  return { ...sharedTexts(), ...fileTexts(), ...overviewTexts(), ...columnTexts(), ...detailTexts(), ...metadataTexts() };
+  return { ...sharedTexts(), ...fileTexts(), ...overviewTexts(), ...columnTexts(), ...figureTexts(), ...metadataTexts() };
 }
 
 type FileTexts = Pick<
@@ -55,6 +18,8 @@ type FileTexts = Pick<
   | "resume"
   | "compute"
   | "stopped"
+  | "baseMadeFor"
+  | "baseOnlyFit"
   | "badLayers"
   | "kindLora"
   | "kindDelta"
@@ -73,6 +38,8 @@ function fileTexts(): FileTexts {
     resume: vscode.l10n.t("Go on"),
     compute: vscode.l10n.t("Compute the numbers (reads {0})"),
     stopped: vscode.l10n.t("Stopped at {0} of {1}"),
+    baseMadeFor: vscode.l10n.t("Measured against {0}, which it was made for"),
+    baseOnlyFit: vscode.l10n.t("Measured against {0}, the only model here that fits"),
     badLayers: vscode.l10n.t("Layers with NaN or infinite values: {0}"),
     kindLora: vscode.l10n.t("LoRA"),
     kindDelta: vscode.l10n.t("Delta"),
@@ -141,42 +108,18 @@ function columnTexts(): ColumnTexts {
   };
 }
 
-type DetailTexts = Pick<
+type FigureTexts = Pick<
   InspectorTexts,
-  | "detailOf"
-  | "close"
-  | "reading"
-  | "logScale"
-  | "zoomIn"
-  | "zoomOut"
-  | "zoomFit"
-  | "topRows"
-  | "topColumns"
-  | "index"
-  | "norm"
-  | Extract<keyof InspectorTexts, `histogram${string}` | `spectrum${string}` | `heatMap${string}`>
+  "histogram" | "histogramX" | "histogramY" | "logScale" | "spectrumEnergy" | "topRows" | "topColumns" | "index" | "norm"
 >;
 
-function detailTexts(): DetailTexts {
+function figureTexts(): FigureTexts {
   return {
-    detailOf: vscode.l10n.t("Detail of the layer"),
-    close: vscode.l10n.t("Close"),
-    reading: vscode.l10n.t("Reading the layer…"),
     histogram: vscode.l10n.t("Values"),
     histogramX: vscode.l10n.t("value of the element"),
     histogramY: vscode.l10n.t("elements"),
     logScale: vscode.l10n.t("Logarithmic"),
-    spectrum: vscode.l10n.t("Singular values"),
-    spectrumX: vscode.l10n.t("number"),
-    spectrumY: vscode.l10n.t("singular value"),
     spectrumEnergy: vscode.l10n.t("energy, share of ‖Δ‖²"),
-    heatMap: vscode.l10n.t("As a picture"),
-    heatMapHelp: vscode.l10n.t("Plus, minus and 0 zoom, the arrow keys move."),
-    heatMapValue: vscode.l10n.t("row {0}, column {1}: {2}"),
-    heatMapScale: vscode.l10n.t("rows are outputs, columns inputs; colours by the root of the value"),
-    zoomIn: vscode.l10n.t("Zoom In"),
-    zoomOut: vscode.l10n.t("Zoom Out"),
-    zoomFit: vscode.l10n.t("Show All"),
     topRows: vscode.l10n.t("Largest rows (outputs)"),
     topColumns: vscode.l10n.t("Largest columns (inputs)"),
     index: vscode.l10n.t("Index"),

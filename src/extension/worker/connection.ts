@@ -1,6 +1,15 @@
 import { type ChildProcess, fork } from "node:child_process";
 import type { CancellationToken, MessageConnection } from "vscode-jsonrpc/node";
-import type { FailureData, JobKind, JobProgress, Jobs, LoadedEngine, Notifications, Requests } from "../../worker/protocol.ts";
+import type {
+  ComparisonTarget,
+  FailureData,
+  JobKind,
+  JobProgress,
+  Jobs,
+  LoadedEngine,
+  Notifications,
+  Requests,
+} from "../../worker/protocol.ts";
 
 /** A refused request: the worker's sentence for the user, and its code. */
 export class WorkerError extends Error {
@@ -143,6 +152,15 @@ export class WorkerConnection {
     cancellation?: Cancellation,
   ): Promise<LoadedEngine> {
     return this.#withProgress(onProgress, (progressToken) => this.request("engine/load", { ...options, progressToken }, cancellation));
+  }
+
+  /** Compares files whose layers are to be looked into. */
+  compare(
+    target: ComparisonTarget,
+    onProgress: (progress: JobProgress) => void,
+    cancellation?: Cancellation,
+  ): Promise<Requests["comparison/compare"]["result"]> {
+    return this.#withProgress(onProgress, (progressToken) => this.request("comparison/compare", { target, progressToken }, cancellation));
   }
 
   /** @throws WorkerError with the worker's code and sentence, "worker.died" where it ended first */

@@ -2,6 +2,7 @@ import * as vscode from "vscode";
 import type {
   AppliedStack,
   BatchProblem,
+  ComparisonTarget,
   FileSummary,
   InspectionMethod,
   JobKind,
@@ -69,6 +70,16 @@ export class WorkerHost implements vscode.Disposable {
   ): Promise<LoadedEngine> {
     const connection = await this.#connect();
     return this.#busyWhile(() => connection.loadEngine({ path, backend, base }, onProgress, cancellation));
+  }
+
+  /** Compares files whose layers are to be looked into. */
+  async compare(
+    target: ComparisonTarget,
+    onProgress: (progress: JobProgress) => void,
+    cancellation?: Cancellation,
+  ): Promise<Requests["comparison/compare"]["result"]> {
+    const connection = await this.#connect();
+    return this.#busyWhile(() => connection.compare(target, onProgress, cancellation));
   }
 
   async unloadEngine(path: string): Promise<void> {

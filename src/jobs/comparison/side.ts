@@ -44,9 +44,9 @@ export class ComparisonSide {
     }
   }
 
-  /** Names of the layers, in the files' order. */
+  /** Names of the layers that it changes, in the files' order. */
   get names(): readonly string[] {
-    return Array.from(this.#terms.keys());
+    return Array.from(this.#terms).flatMap(([name, terms]) => (terms.length > 0 ? [name] : []));
   }
 
   layer(name: string): Layer | undefined {

@@ -44,13 +44,39 @@ export interface ComparisonTotals {
   readonly ratio?: number;
 }
 
-export interface CompareResult {
+/** What follows from the files' contents alone. */
+export interface ComparisonNumbers {
+  readonly layers: readonly LayerComparison[];
+  readonly totals: ComparisonTotals;
+}
+
+export interface CompareResult extends ComparisonNumbers {
   /** What each side is made of: "ink.safetensors × 0.8". B is empty where A is compared with no change at all. */
   readonly a: readonly string[];
   readonly b: readonly string[];
   /** Path of the base; absent where there is none with numbers. */
   readonly base?: string;
-  readonly layers: readonly LayerComparison[];
-  readonly totals: ComparisonTotals;
   readonly notes: readonly string[];
+}
+
+/** A comparison whose layers can be looked into; `state` tells whether its files are still the ones that were compared. */
+export interface OpenedComparison {
+  readonly result: CompareResult;
+  readonly state: string;
+}
+
+/** What the two sides make of one weight. Without B the difference is what A changes. */
+export interface ComparisonDetail {
+  readonly comparison: LayerComparison;
+  /** Of the weight as a matrix: output channels × (input channels · kernel); 0 where it is not known. */
+  readonly rows: number;
+  readonly columns: number;
+  /** Singular values in falling order, of each side that changes the weight and of B − A. */
+  readonly singularValuesA?: readonly number[];
+  readonly singularValuesB?: readonly number[];
+  readonly singularValuesDifference?: readonly number[];
+  /** Why some of them are missing. */
+  readonly spectrumReason?: string;
+  /** The largest magnitude of an element of B − A; absent where there is none, see the comparison's `reason`. */
+  readonly maximum?: number;
 }

@@ -8,8 +8,8 @@ import { openBundle } from "../engine-cache.ts";
 import { InspectionBase } from "./inspection-base.ts";
 import { heatMapTile, layerDetail } from "./layer-detail.ts";
 import { fileState, OpenInspection } from "./open-inspection.ts";
-import { StatisticsCache } from "./statistics-cache.ts";
-import type { HeatMapTile, InspectionHeader, InspectionTarget, LayerDetail, LayerStatistics, LayerTarget } from "./types.ts";
+import { statisticsCache } from "./statistics-cache.ts";
+import type { HeatMapTile, InspectionHeader, InspectionTarget, LayerDetail, LayerStatistics, LayerTarget, TilePlace } from "./types.ts";
 
 /** Files open at once; the one that has not been asked for longest is closed. */
 const MOST_OPEN = 6;
@@ -47,11 +47,7 @@ export class Inspections {
     );
   }
 
-  tile(
-    target: LayerTarget,
-    layer: number,
-    place: { readonly level: number; readonly x: number; readonly y: number },
-  ): Promise<HeatMapTile> {
+  tile(target: LayerTarget, layer: number, place: TilePlace): Promise<HeatMapTile> {
     return this.#useSame(target, async (inspection) => {
       const matrix = await inspection.matrix(layer);
       if (typeof matrix === "string") throw new UserError("option.invalid", matrix);
@@ -106,7 +102,7 @@ export class Inspections {
     return OpenInspection.open(path, {
       base: base === undefined ? undefined : await this.openBase(base),
       arithmetic: this.#arithmetic,
-      cache: cache === undefined ? undefined : new StatisticsCache(cache),
+      cache: cache === undefined ? undefined : statisticsCache(cache),
     });
   }
 

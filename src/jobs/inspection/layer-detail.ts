@@ -10,7 +10,7 @@ const BINS = 101;
 const TOP = 10;
 
 /** Operations of the largest spectrum that is computed: half a minute. */
-const LARGEST_SPECTRUM_COST = 3e10;
+export const LARGEST_SPECTRUM_COST = 3e10;
 
 /** Pixels of a tile on a side (`TileSize`). */
 const TILE = 256;

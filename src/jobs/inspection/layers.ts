@@ -210,7 +210,7 @@ export async function openTensors(path: string): Promise<OpenedLayers> {
 }
 
 /** Rows and columns of a layer; 0 where its shape is not known. */
-export function layerSize({ shape }: LayerDescription): { readonly rows: number; readonly columns: number } {
+export function layerSize({ shape }: Pick<LayerDescription, "shape">): { readonly rows: number; readonly columns: number } {
   return shape && elementCount(shape) > 0 ? matrixSize(shape) : { rows: 0, columns: 0 };
 }
 

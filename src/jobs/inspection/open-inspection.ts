@@ -39,6 +39,7 @@ export class OpenInspection {
   readonly #matrices = new Map<number, Promise<LayerMatrix | string>>();
   readonly #rows = new Map<string, LayerStatistics>();
   #content: Promise<string> | undefined;
+  #known: Promise<void> | undefined;
 
   private constructor(header: InspectionHeader, opened: OpenedLayers, base: InspectionBase | undefined, options: OpenOptions) {
     this.header = header;
@@ -66,7 +67,13 @@ export class OpenInspection {
       metadata: Object.fromEntries(file.metadata),
       notes: [...opened.notes, ...(summary.problem === undefined ? [] : [summary.problem])],
       layers: opened.layers.map(describeLayer),
-      ...(options.base && { base: { path: options.base.path!, name: options.base.description.name } }),
+      ...(options.base && {
+        base: {
+          path: options.base.path!,
+          name: options.base.description.name,
+          weights: opened.layers.filter(({ weight }) => weight).length,
+        },
+      }),
       ...(opened.baseFingerprint !== undefined && { baseFingerprint: opened.baseFingerprint }),
     };
     return new OpenInspection(header, opened, base, options);
@@ -102,7 +109,7 @@ export class OpenInspection {
       if (!row) {
         row = await layerStatistics(layer, this.tools(signal));
         this.#rows.set(layer.name, row);
-        if (this.#rows.size === this.#opened.layers.length) await this.#writeCache();
+        if (this.#rows.size === this.#opened.layers.length) await this.#writeCache(signal);
       }
       rows.push(row);
     }
@@ -121,29 +128,37 @@ export class OpenInspection {
     return matrix;
   }
 
+  /** What numbers of this file depend on: its SHA-256, and the base's fingerprint. */
+  async contentKey(signal: AbortSignal | undefined): Promise<readonly string[]> {
+    this.#content ??= contentHash(this.header.path, signal).catch((error: unknown) => {
+      this.#content = undefined;
+      throw error;
+    });
+    const { architecture = "", fingerprint = "" } = this.#base?.description ?? {};
+    return [await this.#content, architecture, fingerprint];
+  }
+
   close(): Promise<void> {
     return this.#opened.close();
   }
 
-  async #readCache(signal: AbortSignal | undefined): Promise<void> {
-    const { cache } = this.#options;
-    if (!cache || this.#content) return;
-    const content = contentHash(this.header.path, signal);
-    this.#content = content;
-    try {
-      for (const [name, row] of await cache.read(await content, this.#baseKey())) this.#rows.set(name, row);
-    } catch (error) {
-      this.#content = undefined;
+  /** Reads what is known from before, once. */
+  #readCache(signal: AbortSignal | undefined): Promise<void> {
+    this.#known ??= this.#readKnown(signal).catch((error: unknown) => {
+      this.#known = undefined;
       throw error;
-    }
+    });
+    return this.#known;
   }
 
-  async #writeCache(): Promise<void> {
-    if (this.#content) await this.#options.cache?.write(await this.#content, this.#baseKey(), this.#rows);
+  async #readKnown(signal: AbortSignal | undefined): Promise<void> {
+    const { cache } = this.#options;
+    if (!cache) return;
+    for (const row of (await cache.read(await this.contentKey(signal))) ?? []) this.#rows.set(row.name, row);
   }
 
-  #baseKey(): string {
-    return this.#base ? `${this.#base.description.architecture} ${this.#base.description.fingerprint}` : "";
+  async #writeCache(signal: AbortSignal | undefined): Promise<void> {
+    await this.#options.cache?.write(await this.contentKey(signal), Array.from(this.#rows.values()));
   }
 }
 

@@ -31,6 +31,8 @@ export interface BaseSummary {
   /** A bundle's folder or a checkpoint; absent for the published layout of an architecture, which has no numbers. */
   readonly path?: string;
   readonly name: string;
+  /** How many of its weights the file changes. */
+  readonly weights: number;
 }
 
 /** A file to look into. */
@@ -122,6 +124,13 @@ export interface HeatMapTile {
   readonly height: number;
   /** width · height float32, little-endian, row-major, in base64. */
   readonly values: string;
+}
+
+/** Tile (x, y), from the left and from the top, of a level. */
+export interface TilePlace {
+  readonly level: number;
+  readonly x: number;
+  readonly y: number;
 }
 
 /** Pixels of a heat map's tile on a side. */

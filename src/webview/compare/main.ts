@@ -1,10 +1,13 @@
+import "uplot/dist/uPlot.min.css";
 import "../shared/page.css";
 import "../shared/parts.css";
 import "../shared/grid.css";
 import "../shared/figures.css";
 import "../shared/layers.css";
 import "./compare.css";
+import "../shared/chart-element.ts";
 import "../shared/grid-element.ts";
+import "../shared/heat-map-element.ts";
 import "../shared/map-element.ts";
 import { readPageData } from "../shared/page.ts";
 import { CompareApp } from "./app.ts";

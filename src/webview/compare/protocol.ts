@@ -1,6 +1,7 @@
-import type { CompareResult } from "../../jobs/comparison/types.ts";
+import type { CompareResult, ComparisonDetail } from "../../jobs/comparison/types.ts";
+import type { HeatMapTile, TilePlace } from "../../jobs/inspection/types.ts";
 import type { FileRequests } from "../shared/protocol.ts";
-import type { FigureTexts, GridTexts, MapTexts, PageTexts } from "../shared/texts.ts";
+import type { DetailTexts, GridTexts, MapTexts, PageTexts } from "../shared/texts.ts";
 
 /** One LoRA or delta of a side, as the jobs take it. */
 export interface ComparedFile {
@@ -26,6 +27,10 @@ export interface CompareProtocol {
       /** 0 to 1. */
       readonly progress: number;
     };
+    /** Of a layer, by its name, of what was compared last. */
+    readonly detail: { readonly params: { readonly layer: string }; readonly result: ComparisonDetail };
+    /** A part of the map of the layer's difference. */
+    readonly tile: { readonly params: TilePlace & { readonly layer: string }; readonly result: HeatMapTile };
     /** Asks the person for the model that changes are measured against; what is compared from now on, null where nothing changes. */
     readonly chooseBase: { readonly params: null; readonly result: Comparison | null };
     /** The other way round. */
@@ -35,7 +40,7 @@ export interface CompareProtocol {
   readonly events: object;
 }
 
-export interface CompareTexts extends PageTexts, GridTexts, MapTexts, FigureTexts {
+export interface CompareTexts extends PageTexts, GridTexts, MapTexts, DetailTexts {
   readonly title: string;
   readonly stackTitle: string;
   readonly comparing: string;
@@ -73,5 +78,9 @@ export interface CompareTexts extends PageTexts, GridTexts, MapTexts, FigureText
   readonly aboutDifference: string;
   readonly aboutOverlap: string;
   readonly aboutRelative: string;
+  readonly overlapOutputs: string;
+  readonly overlapInputs: string;
+  readonly differenceMap: string;
+  readonly changeMap: string;
   readonly both: string;
 }

@@ -19,7 +19,7 @@ import { detailView, histogramFigure, spectrumFigure, type FigureName } from "./
 import { headView, isAdapter } from "./head-view.ts";
 import { metadataView } from "./metadata-view.ts";
 import { mapComponents, mapMeasure, overview } from "./overview.ts";
-import type { InspectorProtocol, InspectorStart, InspectorTexts } from "./protocol.ts";
+import type { InspectedFile, InspectorProtocol, InspectorStart, InspectorTexts } from "./protocol.ts";
 import { restoreState, type InspectorState, type Tab } from "./state.ts";
 import { StatisticsLoader } from "./statistics-loader.ts";
 import { trainingMetadata, type TrainingMetadata } from "./training-metadata.ts";
@@ -31,8 +31,7 @@ const STATISTICS_TIMEOUT = 600_000;
 const AUTOMATIC_KINDS: ReadonlySet<InspectionHeader["kind"]> = new Set(["lora", "delta"]);
 
 /** A file whose header is known. */
-interface OpenedFile {
-  readonly header: InspectionHeader;
+interface OpenedFile extends InspectedFile {
   readonly training: TrainingMetadata;
   /** The numbers of the layers as they come, in the header's order. */
   readonly rows: (LayerStatistics | undefined)[];
@@ -97,11 +96,12 @@ export class InspectorApp {
     this.#table.restoreScroll();
   }
 
-  #show(header: InspectionHeader): void {
+  #show(file: InspectedFile): void {
+    const { header } = file;
     this.#error = undefined;
     this.#failure = undefined;
     const rows = header.layers.map(() => undefined);
-    this.#file = { header, training: trainingMetadata(header.metadata), rows, loader: this.#makeLoader(header, rows) };
+    this.#file = { ...file, training: trainingMetadata(header.metadata), rows, loader: this.#makeLoader(header, rows) };
     if (AUTOMATIC_KINDS.has(header.kind)) this.#file.loader.start();
     const { selected } = this.#shell.state;
     if (selected !== undefined && selected < header.layers.length) this.#openDetail(selected);
@@ -141,13 +141,14 @@ export class InspectorApp {
     });
   }
 
-  #head({ header, loader }: OpenedFile): TemplateResult {
+  #head({ header, baseReason, loader }: OpenedFile): TemplateResult {
     const act = (work: () => void) => () => {
       work();
       this.#shell.draw();
     };
     return headView({
       header,
+      baseReason,
       fileName: this.#start.fileName,
       texts: this.#texts,
       progress: {

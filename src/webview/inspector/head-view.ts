@@ -3,10 +3,11 @@ import type { InspectionHeader } from "../../jobs/inspection/types.ts";
 import { lastPart } from "../shared/layer-names.ts";
 import { formatBytes } from "../shared/numbers.ts";
 import { format } from "../shared/page.ts";
-import type { InspectorTexts } from "./protocol.ts";
+import type { InspectedFile, InspectorTexts } from "./protocol.ts";
 
 export interface HeadProps {
   readonly header: InspectionHeader;
+  readonly baseReason: InspectedFile["baseReason"];
   readonly fileName: string;
   readonly texts: InspectorTexts;
   readonly progress: Progress;
@@ -44,9 +45,10 @@ export function headView(props: HeadProps): TemplateResult {
   </header>`;
 }
 
-function baseView({ header: { base }, texts, onChooseBase }: HeadProps): TemplateResult {
+function baseView({ header: { base }, baseReason = "chosen", texts, onChooseBase }: HeadProps): TemplateResult {
+  const text = { chosen: texts.base, madeFor: texts.baseMadeFor, onlyFit: texts.baseOnlyFit }[baseReason];
   return html`<div class="base">
-    <span class="muted">${base ? format(texts.base, lastPart(base.name)) : texts.noBase}</span>
+    <span class="muted">${base ? format(text, lastPart(base.name)) : texts.noBase}</span>
     <button class="link" @click=${onChooseBase}>${texts.chooseBase}</button>
   </div>`;
 }

@@ -1,4 +1,4 @@
-import type { HeatMapTile, InspectionHeader, LayerDetail, LayerStatistics } from "../../jobs/inspection/types.ts";
+import type { HeatMapTile, InspectionHeader, LayerDetail, LayerStatistics, TilePlace } from "../../jobs/inspection/types.ts";
 import type { FileRequests } from "../shared/protocol.ts";
 import type { DetailTexts, GridTexts, MapTexts, PageTexts } from "../shared/texts.ts";
 
@@ -6,11 +6,11 @@ import type { DetailTexts, GridTexts, MapTexts, PageTexts } from "../shared/text
 export interface InspectorProtocol {
   readonly requests: FileRequests & {
     /** Reads the header; everything asked for before is forgotten. */
-    readonly open: { readonly params: null; readonly result: InspectionHeader };
+    readonly open: { readonly params: null; readonly result: InspectedFile };
     readonly statistics: { readonly params: { readonly layers: readonly number[] }; readonly result: readonly LayerStatistics[] };
     readonly detail: { readonly params: { readonly layer: number }; readonly result: LayerDetail };
     readonly tile: {
-      readonly params: { readonly layer: number; readonly level: number; readonly x: number; readonly y: number };
+      readonly params: TilePlace & { readonly layer: number };
       readonly result: HeatMapTile;
     };
     /** Asks the person which model changes are measured against; true where another is to be used. */
@@ -20,6 +20,12 @@ export interface InspectorProtocol {
     /** The file or its base is another now: open it again. */
     readonly changed: null;
   };
+}
+
+export interface InspectedFile {
+  readonly header: InspectionHeader;
+  /** Why the header's base is what changes are measured against; absent where it has none. */
+  readonly baseReason?: "chosen" | "madeFor" | "onlyFit";
 }
 
 export interface InspectorStart {
@@ -37,6 +43,8 @@ export interface InspectorTexts extends PageTexts, GridTexts, MapTexts, DetailTe
   readonly resume: string;
   readonly compute: string;
   readonly stopped: string;
+  readonly baseMadeFor: string;
+  readonly baseOnlyFit: string;
   readonly badLayers: string;
   readonly kindLora: string;
   readonly kindDelta: string;

@@ -1,7 +1,7 @@
 import { html, LitElement, type PropertyValues, type TemplateResult } from "lit";
 import uPlot from "uplot";
 import { figureStyle } from "./figure-file.ts";
-import type { ChartFigure } from "./figure-svg.ts";
+import { DASHES, seriesColour, type ChartFigure } from "./figure-svg.ts";
 import { formatNumber } from "./numbers.ts";
 
 const HEIGHT = 220;
@@ -39,7 +39,8 @@ export class ChartElement extends LitElement {
   protected override updated(changed: PropertyValues): void {
     if (changed.size === 0) return;
     this.#plot?.destroy();
-    const data = [this.figure.x, ...this.figure.series.map(({ y }) => y)] as unknown as uPlot.AlignedData;
+    const { x, series } = this.figure;
+    const data = [x, ...series.map(({ y }) => x.map((_, index) => y[index] ?? null))] as uPlot.AlignedData;
     this.#plot = new uPlot(this.#options(), data, this.querySelector<HTMLElement>(".chart")!);
   }
 
@@ -86,15 +87,18 @@ export class ChartElement extends LitElement {
       series: [
         { label: figure.xLabel, value: (_, value) => formatNumber(value ?? undefined) },
         ...figure.series.map(({ label, kind, isShare }, index): uPlot.Series => {
-          const colour = index === 0 ? style.accent : style.second;
-          const bars = kind === "bars" ? { paths: uPlot.paths.bars!({ size: [1, Infinity], gap: 1 }), fill: colour } : { width: 2 };
+          const colour = seriesColour(style, index);
+          const bars =
+            kind === "bars"
+              ? { paths: uPlot.paths.bars!({ size: [1, Infinity], gap: 1 }), fill: colour }
+              : { width: 2, ...(kind === "dashes" && { dash: DASHES }) };
           const value = (_: uPlot, each: number | null) =>
             each === null ? "—" : isShare ? `${(100 * each).toFixed(1)} %` : formatNumber(each);
           return {
             label,
             stroke: colour,
             scale: isShare ? "share" : "y",
-            points: { show: kind === "line" && figure.x.length <= 64, size: 4 },
+            points: { show: kind !== "bars" && figure.x.length <= 64, size: 4 },
             value,
             ...bars,
           };

@@ -14,9 +14,9 @@ export interface FigureStyle {
 
 export interface ChartSeries {
   readonly label: string;
-  /** As many as `x`. */
+  /** As many as `x`, or fewer: the last ones have no value. */
   readonly y: readonly number[];
-  readonly kind: "bars" | "line";
+  readonly kind: "bars" | "line" | "dashes";
   /** A share from 0 to 1 has its own axis, on the right. */
   readonly isShare?: boolean;
 }
@@ -30,9 +30,17 @@ export interface ChartFigure {
   readonly series: readonly ChartSeries[];
 }
 
+/** The colour of a chart's series; no chart has more than three. */
+export function seriesColour({ accent, second, ink }: FigureStyle, index: number): string {
+  return [accent, second, ink][index]!;
+}
+
+/** Strokes and gaps of a series of dashes. */
+export const DASHES = [6, 4];
+
 const FONT = "font-family='system-ui, sans-serif'";
 const [WIDTH, HEIGHT] = [640, 360];
-const MARGIN = { top: 40, right: 56, bottom: 48, left: 72 };
+const MARGIN = { top: 56, right: 56, bottom: 48, left: 72 };
 
 export function chartSvg(figure: ChartFigure, style: FigureStyle, number: (value: number) => string): string {
   const [innerWidth, innerHeight] = [WIDTH - MARGIN.left - MARGIN.right, HEIGHT - MARGIN.top - MARGIN.bottom];
@@ -51,7 +59,7 @@ export function chartSvg(figure: ChartFigure, style: FigureStyle, number: (value
   const toY = (value: number, isShare = false) => MARGIN.top + (1 - place(value, isShare)) * innerHeight;
   const step = innerWidth / Math.max(1, figure.x.length - 1);
   const drawn = figure.series.map(({ y, kind, isShare = false }, index) => {
-    const colour = index === 0 ? style.accent : style.second;
+    const colour = seriesColour(style, index);
     if (kind === "bars") {
       return y
         .map((value, i) => {
@@ -61,7 +69,8 @@ export function chartSvg(figure: ChartFigure, style: FigureStyle, number: (value
         .join("");
     }
     const points = y.map((value, i) => `${toX(figure.x[i]!).toFixed(1)},${toY(value, isShare).toFixed(1)}`).join(" ");
-    return `<polyline points='${points}' fill='none' stroke='${colour}' stroke-width='2'/>`;
+    const dashes = kind === "dashes" ? ` stroke-dasharray='${DASHES.join(" ")}'` : "";
+    return `<polyline points='${points}' fill='none' stroke='${colour}' stroke-width='2'${dashes}/>`;
   });
   const ticks = [0, 0.5, 1].map((part) => {
     const value = figure.isLog ? 10 ** (bottom + part * (top - bottom)) : bottom + part * (top - bottom);
@@ -78,7 +87,16 @@ export function chartSvg(figure: ChartFigure, style: FigureStyle, number: (value
     `<g transform='translate(16 ${MARGIN.top + innerHeight / 2}) rotate(-90)'>${text(0, 0, figure.yLabel, style.muted, "middle")}</g>`,
   ];
   const frame = `<path d='M${MARGIN.left} ${MARGIN.top}V${MARGIN.top + innerHeight}H${WIDTH - MARGIN.right}' fill='none' stroke='${style.muted}'/>`;
-  return document(WIDTH, HEIGHT, style, [...drawn, frame, ...ticks, ...shareTicks, ...labels].join(""));
+  return document(WIDTH, HEIGHT, style, [...drawn, seriesNames(figure.series, style), frame, ...ticks, ...shareTicks, ...labels].join(""));
+}
+
+/** The names of several series in their colours, below the title; of one the axis tells it. */
+function seriesNames(series: readonly ChartSeries[], style: FigureStyle): string {
+  if (series.length < 2) return "";
+  const names = series.map(
+    ({ label }, index) => `<tspan dx='${index === 0 ? 0 : 16}' fill='${seriesColour(style, index)}'>${escapeXml(label)}</tspan>`,
+  );
+  return `<text x='${MARGIN.left}' y='42' ${FONT} font-size='12'>${names.join("")}</text>`;
 }
 
 const CELL = 22;

@@ -1,10 +1,13 @@
 import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { checkAccessibility, webviewFrame } from "../harness/accessibility.ts";
 import type { Flow } from "../harness/flow.ts";
+import { until } from "../harness/processes.ts";
 
 export const flow: Flow = {
   name: "compare: two LoRAs side by side, one at two strengths",
-  async run({ workbench }) {
+  async run({ workbench, workspace }) {
     await workbench.openContainer();
     await workbench.treeRow("rank 8").waitFor({ timeout: 60_000 });
     await workbench.contextMenu(workbench.treeRow("ink.safetensors"), "Compare");
@@ -41,6 +44,30 @@ export const flow: Flow = {
     );
     await workbench.screenshot("compare-3-table");
     await checkAccessibility(frame, "the comparison's table");
+
+    // A layer: both sides' numbers and curves, and the difference as a picture.
+    await frame.locator(".grid-row").first().click();
+    const detail = frame.locator(".detail");
+    await detail.locator("canvas[data-complete=true]").waitFor({ timeout: 60_000 });
+    assert.equal(await detail.locator("dd", { hasText: String(cosines[0]) }).count(), 1, "the row's cosine");
+    assert.match(await detail.locator("redux-chart").innerText(), /A\s*—\s*B\s*—\s*B − A/);
+    await workbench.screenshot("compare-4-detail");
+    await checkAccessibility(frame, "the comparison's detail");
+    await detail.getByRole("button", { name: "Save as SVG" }).first().click();
+    await workbench.quickInput().waitFor({ timeout: 30_000 });
+    await workbench.page.keyboard.press("Enter");
+    await frame.getByText("Saved.").waitFor({ timeout: 30_000 });
+    const saved = readdirSync(join(workspace, "loras")).filter((file) => file.endsWith("-spectrum.svg"));
+    assert.match(readFileSync(join(workspace, "loras", saved[0]!), "utf8"), /^<svg .*<polyline [^>]*stroke-dasharray.*>B − A</s);
+
+    // Loaded again, the page compares from what was kept, and shows what it showed.
+    await workbench.command("Developer: Reload Webviews");
+    await until("the old page to go", () => frame.isDetached());
+    const again = await webviewFrame(workbench, "compare");
+    await again.locator(".detail canvas[data-complete=true]").waitFor({ timeout: 60_000 });
+    await again.locator(".detail h2").focus();
+    await workbench.page.keyboard.press("Escape");
+    await again.locator(".detail").waitFor({ state: "detached" });
 
     await workbench.contextMenu(workbench.treeRow("ink.safetensors"), "Compare");
     await workbench.pick("Compare", "ink.safetensors");

@@ -13,10 +13,18 @@ export const flow: Flow = {
     await workbench.treeRow("rank 8").waitFor({ timeout: 60_000 });
     await workbench.contextMenu(workbench.treeRow("ink.safetensors"), "Inspect");
     const frame = await webviewFrame(workbench, "inspector");
+    // The only model here is taken by itself.
+    await frame.getByText("Measured against emoji-xl.safetensors, the only model here that fits").waitFor({ timeout: 60_000 });
+    await frame.locator(".map-cell[aria-label^='OUT 5, proj out: 67.6 %']").waitFor({ timeout: 60_000 });
+    await frame.getByRole("radio", { name: "Absolute" }).click();
     await frame.locator(".map-cell[aria-label^='IN 4, attn1 q: 2.291']").waitFor({ timeout: 60_000 });
+    await frame.getByText("Choose Base…").click();
+    await workbench.pick("Measure Against", "Nothing: the file alone");
+    await frame.getByText("No base chosen").waitFor({ timeout: 60_000 });
     await frame.getByText("Choose Base…").click();
     await workbench.pick("Measure Against", "emoji-xl.safetensors");
     await frame.getByText("Measured against emoji-xl").waitFor({ timeout: 60_000 });
+    await frame.getByRole("radio", { name: "Relative" }).click();
     await frame.locator(".map-cell[aria-label^='OUT 5, proj out: 67.6 %']").waitFor({ timeout: 60_000 });
     await workbench.screenshot("inspector-1-overview");
     await checkAccessibility(frame, "the overview");
