@@ -1,7 +1,7 @@
-import { randomBytes } from "node:crypto";
 import { lstat, mkdir, open, rename, rm, statfs, type FileHandle } from "node:fs/promises";
-import { basename, dirname, join, resolve } from "node:path";
+import { dirname, resolve } from "node:path";
 import { throwIfCancelled, UserError } from "./errors.ts";
+import { removeAbandoned, temporarySibling } from "./temporary-names.ts";
 
 /** Where a new file's bytes go, one after the other. */
 export interface FileWriter {
@@ -13,12 +13,14 @@ const LARGEST_WRITE = 64 * 1024 * 1024;
 
 /**
  * Writes a file under a temporary name in the same folder and renames it when it is complete and on the disk: readers see
- * the old file or the new one, never a part. On any error and on cancelling, the temporary file is removed. A file that
- * exists under that name is replaced. Throws "disk.full" or "file.unwritable", naming `path`.
+ * the old file or the new one, never a part. On any error and on cancelling, the temporary file is removed; what a killed
+ * process left in the folder goes first. A file that exists under that name is replaced. Throws "disk.full" or
+ * "file.unwritable", naming `path`.
  */
 export async function writeFileAtomically(path: string, write: (writer: FileWriter) => Promise<void>, signal?: AbortSignal): Promise<void> {
   throwIfCancelled(signal);
   const temporary = temporarySibling(path);
+  await removeAbandoned(dirname(temporary));
   try {
     const handle = await open(temporary, "wx");
     try {
@@ -64,6 +66,7 @@ export async function buildFolderAtomically<Result>(
   throwIfCancelled(signal);
   await refuseExisting(path, overwrite);
   const temporary = temporarySibling(path);
+  await removeAbandoned(dirname(temporary));
   try {
     await makeFolders(dirname(temporary)).catch((error: unknown) => {
       throw writeError(path, error);
@@ -128,12 +131,6 @@ async function exists(path: string): Promise<boolean> {
       throw writeError(path, error);
     },
   );
-}
-
-/** Hidden, so that file lists do not show what is not finished; random, so that two jobs never meet. */
-function temporarySibling(path: string): string {
-  const absolute = resolve(path);
-  return join(dirname(absolute), `.${basename(absolute).slice(0, 100)}.${randomBytes(6).toString("hex")}.tmp`);
 }
 
 /**

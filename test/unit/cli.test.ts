@@ -284,7 +284,7 @@ describe("signals", () => {
     expect(filesUnder(folder)).toEqual(before);
   });
 
-  test("killed outright, there is no half-written file under its name", async () => {
+  test("killed outright, there is no half-written file under its name, and the next run removes what is left", async () => {
     const before = filesUnder(folder);
     const generated = await cli(["generate", engine, ...LONG, "-o", join(folder, "killed.png")], { onOutput: at("sampling", "SIGKILL") });
     expect(generated.signal).toBe("SIGKILL");
@@ -295,6 +295,10 @@ describe("signals", () => {
     expect(exported.signal).toBe("SIGKILL");
     // What was being built is under a hidden name; the bundle's own does not exist.
     const left = filesUnder(folder).filter((file) => !before.includes(file));
-    for (const file of left) expect(file).toMatch(/^\.killed\.[0-9a-f]{12}\.tmp/);
+    expect(left).not.toEqual([]);
+    for (const file of left) expect(file).toMatch(/^\.killed\.[0-9a-f]{8}-\d+-[0-9a-f]{12}\.tmp/);
+    const { code } = await cli(["generate", engine, "--prompt", "red apple", "--steps", "1", "-o", join(folder, "next.png")]);
+    expect(code).toBe(0);
+    expect(filesUnder(folder)).toEqual([...before, "next.png"].toSorted());
   });
 });

@@ -49,7 +49,11 @@ export class CommandLineTerminal implements vscode.Pseudoterminal {
       this.#close.fire(NOT_RUN);
     });
     // "close" rather than "exit": all output has come by then. What a signal has ended gets a shell's code for that.
-    child.once("close", (code, signal) => this.#close.fire(code ?? 128 + constants.signals[signal!]));
+    child.once("close", (code, signal) => {
+      if (code !== null) return this.#close.fire(code);
+      this.#line(vscode.l10n.t("The run was ended from outside ({0}). No half-written file is left; run the task again.", signal!));
+      this.#close.fire(128 + constants.signals[signal!]);
+    });
   }
 
   close(): void {

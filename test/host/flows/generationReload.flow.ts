@@ -24,15 +24,19 @@ export const flow: Flow = {
     await page.pictures(1);
     assert.equal(writtenPictures(workspace).length, 1, "the job went on without the page");
 
+    // The one that is killed is a grid.
     await page.type({ steps: "600" });
+    await page.field("isGrid").check();
     await page.generate.click();
     await page.preview.waitFor({ timeout: 60_000 });
     await page.type({ steps: "4" });
+    await page.field("isGrid").uncheck();
     await page.generate.click();
     await page.frame.locator(".queue li").waitFor();
     process.kill(findWorkers(server)[0]!.id, "SIGKILL");
     await page.frame.getByText("The engine worker ended during a job.").waitFor({ timeout: 30_000 });
     await until("both jobs in the queue", async () => (await page.frame.locator(".queue li").count()) === 2);
+    assert.equal(writtenPictures(workspace).length, 1, "the killed job leaves nothing");
     await workbench.screenshot("reload-1-killed");
     await page.button("Continue").click();
     await page.preview.waitFor({ timeout: 60_000 });

@@ -8,7 +8,7 @@ export interface TestWorkspace {
   remove(): void;
 }
 
-/** Tasks as a person would write them; one fails, for the problem matcher, one takes too long to wait for. */
+/** Tasks as a person would write them; one fails, for the problem matcher, some take too long to wait for. */
 const TASKS = {
   version: "2.0.0",
   tasks: [
@@ -35,6 +35,24 @@ const TASKS = {
       prompt: "ball",
       steps: 5_000,
       output: "never.png",
+      problemMatcher: ["$tensorrt"],
+    },
+    {
+      label: "grid for minutes",
+      type: "tensorrt",
+      command: "grid",
+      engine: "engines-by-task",
+      prompt: "ball",
+      x: "steps=5000,5001",
+      output: "never.png",
+      problemMatcher: ["$tensorrt"],
+    },
+    {
+      label: "bench for minutes",
+      type: "tensorrt",
+      command: "bench",
+      engine: "engines-by-task",
+      steps: 50_000,
       problemMatcher: ["$tensorrt"],
     },
   ],

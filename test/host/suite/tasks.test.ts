@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { constants } from "node:os";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import * as vscode from "vscode";
-import { demoEngine, inWorkspace } from "../harness/inside.ts";
+import { CommandLineTerminal } from "../../../src/extension/tasks/terminal.ts";
+import { demoEngine, extension, inWorkspace } from "../harness/inside.ts";
 import { listProcesses, until } from "../harness/processes.ts";
 import { test } from "../harness/runner.ts";
 
@@ -35,9 +37,11 @@ async function run(task: vscode.Task): Promise<number | undefined> {
   return ended;
 }
 
+const isExported = (): boolean => existsSync(inWorkspace("engines-by-task", "engine.json"));
+
 test("a task of tasks.json exports an engine", async () => {
   assert.equal(await run(await find("export emoji-xl")), 0);
-  assert.ok(existsSync(inWorkspace("engines-by-task", "engine.json")));
+  assert.ok(isExported());
 });
 
 test("the problem matcher finds the file that a task failed on", async () => {
@@ -92,6 +96,36 @@ test("ending a task ends its process and leaves nothing behind", async () => {
     readdirSync(inWorkspace()).filter((name) => name.includes("never")),
     [],
   );
+});
+
+for (const command of ["generate", "grid", "bench"]) {
+  test(`a task whose process is killed during ${command} has failed, leaves nothing behind, and the next one works`, async () => {
+    const isRun = ({ parent, command: line }: { parent: number; command: string }): boolean =>
+      parent === process.pid && line.includes(`cli.js ${command}`);
+    if (!isExported()) assert.equal(await run(await find("export emoji-xl")), 0);
+    const ended = run(await find(`${command} for minutes`));
+    const { id } = await until("the process", () => listProcesses().find(isRun));
+    // Long enough for the engine to be loaded.
+    await setTimeout(3_000);
+    process.kill(id, "SIGKILL");
+    assert.equal(await ended, 128 + constants.signals.SIGKILL);
+    const left = readdirSync(inWorkspace()).filter((name) => name.includes("never") || name.endsWith(".tmp"));
+    assert.deepEqual(left, []);
+    assert.equal(await run(await find("export a broken file")), 1, "the next task runs to its own end");
+  });
+}
+
+test("the terminal of a run that is killed says so", async () => {
+  const script = join(extension().extensionPath, "dist", "cli.js");
+  const terminal = new CommandLineTerminal(script, ["doctor"], process.env, inWorkspace());
+  let text = "";
+  terminal.onDidWrite((written) => (text += written));
+  const ended = new Promise<number>((resolve) => terminal.onDidClose(resolve));
+  terminal.open();
+  const isRun = ({ parent, command }: { parent: number; command: string }): boolean => parent === process.pid && command.includes("doctor");
+  process.kill(listProcesses().find(isRun)!.id, "SIGKILL");
+  assert.equal(await ended, 128 + constants.signals.SIGKILL);
+  assert.match(text, /^> tensorrt-redux doctor\r\n.*ended from outside \(SIGKILL\).*run the task again\.\r\n$/s);
 });
 
 test("a batch file runs as a task; Ctrl-C in its terminal is no problem, and the next run goes on where it was", async () => {
