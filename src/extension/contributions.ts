@@ -90,6 +90,11 @@ export interface Commands {
   ) => Promise<StackResult | undefined>;
   "tensorrt.toggleInStack": (argument?: Selection, selected?: Selected) => Promise<StackResult | undefined>;
   "tensorrt.moveInStack": (argument: { readonly by: -1 | 1 }) => Promise<StackResult | undefined>;
+  "tensorrt.previewStack": (argument?: Selection | StackArguments) => Promise<Jobs["compare"]["result"] | undefined>;
+  "tensorrt.previewInStack": (
+    argument: Selection | (EntryArguments & EntryChange),
+    selected?: Selected,
+  ) => Promise<Jobs["compare"]["result"] | undefined>;
   "tensorrt.clearStack": (argument?: Selection | StackArguments) => Promise<StackResult | undefined>;
   "tensorrt.chooseEngine": (argument?: Selection | StackArguments) => Promise<void>;
   "tensorrt.reveal": (argument?: Selection) => Promise<void>;

@@ -9,6 +9,7 @@ import { installRuntime } from "./commands/installRuntime.ts";
 import { generateImage } from "./commands/generateImage.ts";
 import { deleteFile, rebuildEngine, reveal } from "./commands/manage.ts";
 import { openSettings } from "./commands/openSettings.ts";
+import { previewInStack, previewStack } from "./commands/previewStack.ts";
 import { doctor, inspect } from "./commands/reports.ts";
 import { runBatch } from "./commands/runBatch.ts";
 import type { Services } from "./commands/services.ts";
@@ -115,6 +116,8 @@ export function activate(context: vscode.ExtensionContext): void {
       "tensorrt.setScale": setScale(services),
       "tensorrt.toggleInStack": toggleInStack(services),
       "tensorrt.moveInStack": moveInStack(services),
+      "tensorrt.previewStack": previewStack(services, comparisons),
+      "tensorrt.previewInStack": previewInStack(services, comparisons),
       "tensorrt.clearStack": clearStack(services),
       "tensorrt.chooseEngine": chooseEngine(services),
       "tensorrt.reveal": reveal(),

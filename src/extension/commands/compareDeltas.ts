@@ -1,14 +1,14 @@
 import * as vscode from "vscode";
 import type { Commands, CompareArguments } from "../contributions.ts";
 import type { ComparisonPanels } from "../inspector/comparison.ts";
-import { defined, isOptions, selectedPaths, toPath, toReference } from "./arguments.ts";
+import { isOptions, selectedPaths, toPath, toReference } from "./arguments.ts";
 import { pickFile } from "./pick.ts";
 import { askScale } from "./scale.ts";
 import type { Services } from "./services.ts";
 
-/** Two LoRAs or deltas side by side, or what a stack would change; for a program the numbers alone. */
+/** Two LoRAs or deltas side by side, or one at two strengths; for a program, which may give stacks, the numbers alone. */
 export function compareDeltas(services: Services, panels: ComparisonPanels): Commands["tensorrt.compareDeltas"] {
-  const { jobs, stacks } = services;
+  const { jobs } = services;
   return async (argument, selected) => {
     if (isOptions<CompareArguments>(argument, "a")) {
       const { a, b = [], base } = argument;
@@ -19,12 +19,6 @@ export function compareDeltas(services: Services, panels: ComparisonPanels): Com
     }
     return jobs.interactively(async () => {
       const paths = argument ? selectedPaths(argument, selected) : [];
-      const { engine } = stacks;
-      const stack = engine !== undefined && paths.length === 0 ? stacks.references(engine) : [];
-      if (engine !== undefined && stack.length > 0 && (await wantsStack())) {
-        panels.show({ a: stack.map(defined), b: [], base: engine });
-        return undefined;
-      }
       const first = paths[0] ?? (await ask(services, vscode.l10n.t("The first: A")));
       if (first === undefined) return undefined;
       const second = paths[1] ?? (await ask(services, vscode.l10n.t("The second: B (the same again for another strength)")));
@@ -34,13 +28,6 @@ export function compareDeltas(services: Services, panels: ComparisonPanels): Com
       return undefined;
     });
   };
-}
-
-/** Whether a person means the stack of the loaded engine rather than two files. */
-async function wantsStack(): Promise<boolean> {
-  const stack = vscode.l10n.t("What the stack changes");
-  const files = vscode.l10n.t("Two LoRAs or deltas…");
-  return (await vscode.window.showQuickPick([stack, files], { title: vscode.l10n.t("Compare") })) === stack;
 }
 
 async function ask({ files }: Services, placeHolder: string): Promise<string | undefined> {

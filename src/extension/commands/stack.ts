@@ -10,7 +10,7 @@ import { askEngine, loraGroups } from "./suggest.ts";
 import { askScale } from "./scale.ts";
 
 /** The engine a program means. */
-function engineOf({ stacks }: Services, { engine }: StackArguments): string {
+export function engineOf({ stacks }: Services, { engine }: StackArguments): string {
   const path = engine === undefined ? stacks.engine : toPath(engine);
   if (path === undefined) throw new Error(vscode.l10n.t("No engine is loaded. Load one, or give the engine."));
   return path;

@@ -60,7 +60,7 @@ const VIEW_ITEMS: Readonly<Record<ViewItem, true>> = {
   stackEntry: true,
 };
 /** Commands that mean nothing without what they are started on. */
-const NOT_IN_PALETTE = ["tensorrt.delete", "tensorrt.moveInStack", "tensorrt.reveal", "tensorrt.toggleInStack"];
+const NOT_IN_PALETTE = ["tensorrt.delete", "tensorrt.moveInStack", "tensorrt.previewInStack", "tensorrt.reveal", "tensorrt.toggleInStack"];
 
 function contributes(): Manifest["contributes"] {
   return (extension().packageJSON as Manifest).contributes;

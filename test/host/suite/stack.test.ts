@@ -104,6 +104,32 @@ test("what cannot be applied is refused with its sentence and leaves the stack a
   rmSync(broken);
 });
 
+test("what a stack would change is told before it is applied: scales and boxes count, and so does what is applied already", async () => {
+  const { bundle: engine } = await demoEngine();
+  await vscode.commands.executeCommand("tensorrt.unloadEngine", { engine });
+  const compare = (command: string, options: object): Thenable<Jobs["compare"]["result"]> =>
+    vscode.commands.executeCommand(`tensorrt.${command}`, options);
+  await assert.rejects(async () => compare("previewStack", { engine }), /No LoRA is switched on in the stack of emoji-xl/);
+  await run("addToStack", { file: ink(), scale: 0.5, engine });
+  await run("addToStack", { file: hue(), enabled: false, engine });
+  const alone = await compare("compareDeltas", { a: [ink()], base: engine });
+  const half = await compare("previewStack", { engine });
+  assert.equal(half.totals.layersInA, 192);
+  assert.ok(Math.abs(half.totals.normA / alone.totals.normA - 0.5) < 1e-6);
+  assert.deepEqual([half.b, half.base], [[], engine], "nothing is in memory: measured against the base");
+
+  await load(engine);
+  await until("the stack to be applied", async () => (await load(engine)).stack.length === 2);
+  const added = await compare("previewInStack", { file: hue(), scale: 0.8, engine });
+  assert.deepEqual([added.a.length, added.b.length], [2, 1]);
+  const expected = await compare("compareDeltas", { a: [{ file: hue(), scale: 0.8 }], base: engine });
+  assert.deepEqual([added.totals.layersInBoth, added.totals.layersInA], [192, expected.totals.layersInA - 192]);
+  assert.ok(Math.abs(added.totals.difference / expected.totals.normA - 1) < 1e-5, "the difference is what is added");
+  assert.equal((await load(engine)).stack[1]?.enabled, false, "nothing was applied");
+  assert.deepEqual((await compare("previewStack", { engine })).b, [], "what is in memory already is measured against the base");
+  await run("clearStack", { engine });
+});
+
 test("steps that come faster than they are applied end at the last one", async () => {
   const { bundle: engine } = await demoEngine();
   await load(engine);
