@@ -1,8 +1,8 @@
 import { html, LitElement, nothing, type TemplateResult } from "lit";
 import { classMap } from "lit/directives/class-map.js";
-import { styleMap } from "lit/directives/style-map.js";
 import type { Column, Sort } from "./table-model.ts";
 import { nextSort } from "./table-model.ts";
+import { setStyles } from "./set-styles.ts";
 
 const ROW_HEIGHT = 24;
 /** Rows drawn above and below what is seen, so that fast scrolling shows no gaps. */
@@ -95,10 +95,10 @@ export class GridElement extends LitElement {
       @scroll=${this.#draw}
       @keydown=${this.#keyDown}
     >
-      <div class="grid-header" role="row" aria-rowindex="1" style=${styleMap(width)}>
+      <div class="grid-header" role="row" aria-rowindex="1" style=${setStyles(width)}>
         ${this.columns.map((each, index) => this.#headerCell(each, index))}
       </div>
-      <div class="grid-body" role="rowgroup" style=${styleMap({ ...width, height: `${this.rows.length * ROW_HEIGHT}px` })}>
+      <div class="grid-body" role="rowgroup" style=${setStyles({ ...width, height: `${this.rows.length * ROW_HEIGHT}px` })}>
         ${row >= 0 && (row < first || row >= last) ? this.#row(this.rows[row], row) : nothing}
         ${visible.map((each, offset) => this.#row(each, first + offset))}
       </div>
@@ -116,7 +116,7 @@ export class GridElement extends LitElement {
       aria-colindex=${index + 1}
       aria-sort=${direction}
       title=${column.about ?? column.title}
-      style=${styleMap(cellStyle(column))}
+      style=${setStyles(cellStyle(column))}
       @click=${() => this.#sortBy(index)}
     >
       <span class="grid-title">${column.title}</span><span class="grid-sort" aria-hidden="true">${mark}</span>
@@ -131,7 +131,7 @@ export class GridElement extends LitElement {
       role="row"
       aria-rowindex=${place + 2}
       aria-selected=${isSelected}
-      style=${styleMap({ transform: `translateY(${place * ROW_HEIGHT}px)` })}
+      style=${setStyles({ transform: `translateY(${place * ROW_HEIGHT}px)` })}
       @click=${(event: MouseEvent) => this.#click(event, place)}
     >
       ${this.columns.map((column, index) => {
@@ -142,7 +142,7 @@ export class GridElement extends LitElement {
           role="gridcell"
           aria-colindex=${index + 1}
           title=${column.width === undefined ? column.value(row) : nothing}
-          style=${styleMap(cellStyle(column))}
+          style=${setStyles(cellStyle(column))}
         >
           ${column.width === undefined ? html`<bdi>${text}</bdi>` : text}
         </div>`;

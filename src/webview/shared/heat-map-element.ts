@@ -1,5 +1,4 @@
 import { html, LitElement, type PropertyValues, type TemplateResult } from "lit";
-import { styleMap } from "lit/directives/style-map.js";
 import { cssColour, divergingScale, parseColour } from "./colours.ts";
 import { figureStyle } from "./figure-file.ts";
 import { pictureSvg } from "./figure-svg.ts";
@@ -8,6 +7,7 @@ import { formatNumber } from "./numbers.ts";
 import { format } from "./page.ts";
 import type { HeatMapTexts } from "./texts.ts";
 import { isDarkTheme } from "./theme.ts";
+import { setStyles } from "./set-styles.ts";
 
 const HEIGHT = 360;
 const LARGEST_ZOOM = 24;
@@ -89,7 +89,7 @@ export class HeatMapElement extends LitElement {
       ></canvas>
       <div class="map-legend" aria-hidden="true">
         <span class="numbers">${formatNumber(-this.maximum)}</span>
-        <span class="map-ramp" style=${styleMap({ background: `linear-gradient(to right, ${stops.join(", ")})` })}></span>
+        <span class="map-ramp" style=${setStyles({ background: `linear-gradient(to right, ${stops.join(", ")})` })}></span>
         <span class="numbers">${formatNumber(this.maximum)}</span>
         <span class="muted">${texts.heatMapScale}</span>
       </div>

@@ -1,10 +1,10 @@
 import { html, LitElement, nothing, type TemplateResult } from "lit";
-import { styleMap } from "lit/directives/style-map.js";
 import { cssColour, inkOn, sequentialScale } from "./colours.ts";
 import { isDarkTheme } from "./theme.ts";
 import { largestBlock, largestCell, type MapBlock, type MapCell, type MapComponent } from "./network.ts";
 import { format } from "./page.ts";
 import type { MapTexts } from "./texts.ts";
+import { setStyles } from "./set-styles.ts";
 
 /** A square that was chosen: its layers, and what it is called. */
 export interface ChosenCell {
@@ -53,7 +53,7 @@ export class MapElement extends LitElement {
     const stops = Array.from({ length: 11 }, (_, index) => cssColour(scale(index / 10)));
     return html`<div class="map-legend" aria-hidden="true">
       <span class="numbers">0</span>
-      <span class="map-ramp" style=${styleMap({ background: `linear-gradient(to right, ${stops.join(", ")})` })}></span>
+      <span class="map-ramp" style=${setStyles({ background: `linear-gradient(to right, ${stops.join(", ")})` })}></span>
       <span class="numbers">${this.format(largest)}</span>
       <span class="muted">${this.legend}</span>
     </div>`;
@@ -88,7 +88,7 @@ export class MapElement extends LitElement {
         return cell ? this.#cell(component.component, block.block, name, cell, largest) : html`<td role="gridcell" class="map-empty"></td>`;
       })}
       <td role="gridcell" class="map-total">
-        <span class="map-bar"><span style=${styleMap({ width: `${length}%` })}></span></span>
+        <span class="map-bar"><span style=${setStyles({ width: `${length}%` })}></span></span>
         <span class="numbers">${this.format(block.total)}</span>
       </td>
     </tr>`;
@@ -107,7 +107,7 @@ export class MapElement extends LitElement {
       data-cell=${id}
       aria-label=${label}
       title=${label}
-      style=${styleMap(style)}
+      style=${setStyles(style)}
       @click=${() => this.#choose(component, block, cell)}
       @focus=${() => this.#focus(id)}
       @keydown=${(event: KeyboardEvent) => this.#keyDown(event, component, block, cell)}

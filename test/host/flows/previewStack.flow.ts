@@ -10,7 +10,10 @@ const TITLE = "What Would This Stack Change?";
 /** Waits for the numbers of the comparison in front, and closes it. */
 async function facts(workbench: Workbench, pattern: RegExp, screenshot: string): Promise<void> {
   const frame = await webviewFrame(workbench, "compare");
-  await frame.locator(".map-cell").first().waitFor({ timeout: 60_000 });
+  const cell = frame.locator(".map-cell").first();
+  await cell.waitFor({ timeout: 60_000 });
+  const colour = await cell.evaluate((element) => (element as { style: { backgroundColor: string } }).style.backgroundColor);
+  assert.match(colour, /^rgb/, "the map is coloured when it is drawn first");
   assert.match(await frame.locator(".facts").innerText(), pattern);
   await frame.getByText("Measured against emoji-xl").waitFor();
   await workbench.screenshot(screenshot);

@@ -1,9 +1,9 @@
 import { html, nothing, type TemplateResult } from "lit";
-import { styleMap } from "lit/directives/style-map.js";
 import type { Actions } from "../actions.ts";
 import type { Page } from "../page.ts";
 import type { HistoryItem, RunningJob } from "../protocol.ts";
 import { closeIcon } from "./icons.ts";
+import { setStyles } from "../../shared/set-styles.ts";
 
 const MILLISECONDS_A_SECOND = 1000;
 
@@ -40,7 +40,7 @@ function progressView(page: Page, { title, seed, progress }: RunningJob): Templa
       aria-valuemax="100"
       aria-valuenow=${percent ?? nothing}
     >
-      <div style=${styleMap({ width: `${percent ?? 100}%` })}></div>
+      <div style=${setStyles({ width: `${percent ?? 100}%` })}></div>
     </div>
     <div class="label-line muted numbers">
       <span>${[progress?.stage, progress?.message].filter((part) => part !== undefined && part !== "").join(": ")}</span>
@@ -58,8 +58,8 @@ function pictureView(page: Page, item: HistoryItem): TemplateResult {
   const right = { clipPath: `inset(0 0 0 ${divider}%)` };
   return html`<div class="comparison">
     <img src=${picture.uri} alt=${alt} />
-    <img class="over" src=${other.pictures[0]!.uri} alt=${page.text("pictureOf", other.form.prompt)} style=${styleMap(right)} />
-    <div class="divider" style=${styleMap({ left: `${divider}%` })}></div>
+    <img class="over" src=${other.pictures[0]!.uri} alt=${page.text("pictureOf", other.form.prompt)} style=${setStyles(right)} />
+    <div class="divider" style=${setStyles({ left: `${divider}%` })}></div>
     <input
       type="range"
       min="0"
