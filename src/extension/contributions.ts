@@ -62,6 +62,7 @@ export type Selected = readonly (Uri | FileNode)[] | undefined;
 export interface Commands {
   "tensorrt.exportEngine": (argument?: Selection | ExportArguments) => Promise<Jobs["export"]["result"] | undefined>;
   "tensorrt.exportDelta": (argument?: Selection | DeltaArguments) => Promise<Jobs["delta"]["result"] | undefined>;
+  "tensorrt.convertDelta": (argument?: Selection | DeltaArguments) => Promise<Jobs["delta"]["result"] | undefined>;
   "tensorrt.generateImage": (argument?: Selection | GenerateArguments) => Promise<Jobs["generate"]["result"] | undefined>;
   "tensorrt.openGenerationPanel": (argument?: Selection | { readonly engine: string | Uri }) => Promise<void>;
   "tensorrt.runBatch": (argument?: Selection) => Promise<void>;
@@ -159,7 +160,16 @@ export const VIEWS = { engines: "tensorrt.engines", deltas: "tensorrt.deltas", s
 export const VIEW_TYPES = { inspector: "tensorrt.deltaEditor", comparison: "tensorrt.comparison" } as const;
 
 /** `viewItem` of each kind of row, as `when` clauses name it. */
-export type ViewItem = "engine" | "engine.loaded" | "engine.unusable" | "component" | "delta" | "lora" | "folder" | "stackEntry";
+export type ViewItem =
+  | "engine"
+  | "engine.loaded"
+  | "engine.unusable"
+  | "component"
+  | "delta"
+  | "delta.version1"
+  | "lora"
+  | "folder"
+  | "stackEntry";
 
 /** What `when` clauses ask about, besides VS Code's own keys. */
 export interface ContextKeys {

@@ -3,6 +3,7 @@ import { registerBatchLanguage } from "./batch/language.ts";
 import { loadEngine, unloadEngine } from "./commands/engines.ts";
 import { selectedPaths } from "./commands/arguments.ts";
 import { compareDeltas } from "./commands/compareDeltas.ts";
+import { convertDelta } from "./commands/convertDelta.ts";
 import { exportDelta, makeDelta } from "./commands/exportDelta.ts";
 import { exportEngine } from "./commands/exportEngine.ts";
 import { installRuntime } from "./commands/installRuntime.ts";
@@ -81,7 +82,13 @@ export function activate(context: vscode.ExtensionContext): void {
     doctorPanel,
     reports.register(),
     new StatusItem(worker, stacks),
-    new EnginesView({ files, worker, stacks, problems, makeDelta: (engine, lora) => makeDelta(services, engine, lora) }).register(),
+    new EnginesView({
+      files,
+      worker,
+      stacks,
+      problems,
+      makeDelta: (engine, lora) => jobs.interactively(() => makeDelta(services, { engine: engine.fsPath, lora: lora.fsPath })),
+    }).register(),
     session,
     panel.register(),
     new DeltasView(files).register(),
@@ -97,6 +104,7 @@ export function activate(context: vscode.ExtensionContext): void {
     ...registerCommands({
       "tensorrt.exportEngine": exportEngine(services),
       "tensorrt.exportDelta": exportDelta(services),
+      "tensorrt.convertDelta": convertDelta(services),
       "tensorrt.generateImage": generateImage(services),
       "tensorrt.openGenerationPanel": panel.show(),
       "tensorrt.runBatch": runBatch(services, tasks),

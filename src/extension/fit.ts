@@ -13,6 +13,13 @@ export function fits({ summary }: Fitting, engine: Fitting): boolean | undefined
   return summary.architecture === engine.summary.architecture;
 }
 
+/** The engines that a LoRA or delta can be applied to; undefined where headers do not say, as of files that were not looked into yet. */
+export function fittingEngines<Engine extends Fitting>(file: Fitting, engines: readonly Engine[]): Engine[] | undefined {
+  if (file.summary.kind !== "lora" && file.summary.kind !== "delta") return undefined;
+  const answers = engines.map((engine) => fits(file, engine));
+  return answers.includes(undefined) ? undefined : engines.filter((_, index) => answers[index]);
+}
+
 /**
  * Path of the one engine or checkpoint that fits a LoRA or delta, as far as headers say; undefined where none does, or several. An
  * engine and the checkpoint that it was exported from are one model, and the engine is taken.

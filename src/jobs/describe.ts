@@ -87,6 +87,7 @@ async function describeDelta(path: string): Promise<FileSummary> {
     path,
     kind: "delta",
     layers: delta.changes.size,
+    deltaVersion: delta.version,
     ...(isArchitecture(architecture) && named(architecture)),
     ...(ranks.length > 0 && { rank: Math.max(...ranks) }),
     ...(baseFingerprint !== undefined && { fingerprint: baseFingerprint }),

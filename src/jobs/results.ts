@@ -185,6 +185,8 @@ export interface FileSummary {
   /** What a delta was made from, and the strength that is folded into it. */
   readonly loraFile?: string;
   readonly strength?: number;
+  /** Of a delta's format. */
+  readonly deltaVersion?: 1 | 2;
   /** Of the checkpoint a bundle was built from, or a delta made for. */
   readonly fingerprint?: string;
   readonly problem?: string;

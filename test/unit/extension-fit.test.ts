@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { fits, onlyFit } from "../../src/extension/fit.ts";
+import { fits, fittingEngines, onlyFit } from "../../src/extension/fit.ts";
 import type { Summary } from "../../src/extension/files.ts";
 
 type Kind = Summary["kind"];
@@ -20,6 +20,17 @@ test("a LoRA fits engines of its architecture, a delta the one it was made for; 
   expect(fits(model("lora", "lora", undefined), ENGINE)).toBeUndefined();
   expect(fits(model("delta", "delta", "sdxl", "x"), ENGINE)).toBe(true);
   expect(fits(model("delta", "delta", "sdxl", "z"), ENGINE)).toBe(false);
+});
+
+test("of several engines those are named that fit; where headers do not say, none is", () => {
+  const [other, copy] = [model("y", "engine bundle", "sd1", "y"), model("x-fp8", "engine bundle", "sdxl", "x")];
+  const names = (file: typeof lora) => fittingEngines(file, [ENGINE, other, copy])?.map(({ path }) => path);
+  expect(names(lora)).toEqual(["x-engine", "x-fp8"]);
+  expect(names(model("delta", "delta", undefined, "y"))).toEqual(["y"]);
+  expect(names(model("delta", "delta", "sdxl", "z"))).toEqual([]);
+  expect(names(model("delta of version 1", "delta", undefined))).toBeUndefined();
+  expect(names(model("lora", "lora", undefined))).toBeUndefined();
+  expect(names(model("unread", "undescribed", "sdxl"))).toBeUndefined();
 });
 
 test.each([

@@ -6,6 +6,13 @@ import { defined, isOptions, selectedPath, toPath } from "./arguments.ts";
 import type { Services } from "./services.ts";
 import { askEngine, askLora } from "./suggest.ts";
 
+/** For a program. */
+export async function runDelta({ files, jobs }: Services, argument: DeltaArguments): Promise<Jobs["delta"]["result"]> {
+  const result = await jobs.run("delta", toOptions(argument));
+  void files.refresh();
+  return result;
+}
+
 function toOptions({ engine, lora, output, ...rest }: DeltaArguments): Jobs["delta"]["options"] {
   return defined({ ...rest, engine: toPath(engine), lora: toPath(lora), ...(output === undefined ? {} : { output: toPath(output) }) });
 }
@@ -27,24 +34,18 @@ async function announce({ log }: Services, { file, matched, unmatched, warnings 
 }
 
 /** Makes one delta with a progress notification, and says how it went. */
-export function makeDelta(services: Services, engine: vscode.Uri, lora: vscode.Uri): Promise<Jobs["delta"]["result"] | undefined> {
-  return services.jobs.interactively(async () => {
-    const result = await services.jobs.runInNotification("delta", { engine: engine.fsPath, lora: lora.fsPath });
-    void services.files.refresh();
-    void announce(services, result);
-    return result;
-  });
+export async function makeDelta(services: Services, options: Jobs["delta"]["options"]): Promise<Jobs["delta"]["result"]> {
+  const result = await services.jobs.runInNotification("delta", options);
+  void services.files.refresh();
+  void announce(services, result);
+  return result;
 }
 
 /** LoRA to delta, for one engine. */
 export function exportDelta(services: Services): Commands["tensorrt.exportDelta"] {
   const { files, jobs, worker } = services;
   return async (argument) => {
-    if (isOptions<DeltaArguments>(argument, "lora")) {
-      const result = await jobs.run("delta", toOptions(argument));
-      void files.refresh();
-      return result;
-    }
+    if (isOptions<DeltaArguments>(argument, "lora")) return runDelta(services, argument);
     return jobs.interactively(async () => {
       const title = vscode.l10n.t("Export Delta");
       await files.ready();
@@ -55,7 +56,7 @@ export function exportDelta(services: Services): Commands["tensorrt.exportDelta"
       if (engine === undefined) return undefined;
       const lora = selectedEngine === undefined && selected !== undefined ? selected : await askLora(files, title, engine);
       if (lora === undefined) return undefined;
-      return makeDelta(services, vscode.Uri.file(engine), vscode.Uri.file(lora));
+      return makeDelta(services, { engine, lora });
     });
   };
 }

@@ -4,6 +4,7 @@ import { fits } from "../fit.ts";
 import { type FileGroup, pickFile } from "./pick.ts";
 
 export const SAFETENSORS = { Safetensors: ["safetensors"] };
+export const DELTAS = { "TensorRT Redux": ["trt_lora"] };
 
 function newestFirst(files: readonly ModelFile[]): ModelFile[] {
   return files.toSorted((a, b) => b.modified - a.modified);

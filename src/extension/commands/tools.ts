@@ -1,24 +1,17 @@
-import { basename, dirname, join, parse } from "node:path";
+import { basename, parse } from "node:path";
 import * as vscode from "vscode";
 import type { Jobs } from "../../worker/protocol.ts";
 import type { BakeArguments, Commands, ExtractArguments, MergeLorasArguments, ResizeArguments, Selection } from "../contributions.ts";
 import { defined, isOptions, selectedPath, selectedPaths, toPath, toReference } from "./arguments.ts";
+import { askOutput } from "./output.ts";
 import { pickFile, pickFiles } from "./pick.ts";
 import { askScale } from "./scale.ts";
 import type { Services } from "./services.ts";
+import { askSize } from "./size.ts";
 import { askLoraToChange, checkpointGroups, loraGroups, SAFETENSORS } from "./suggest.ts";
 
 type Tool = "bake" | "extract" | "resize" | "mergeLoras";
 type LoraReference = Jobs["bake"]["options"]["lora"][number];
-
-/** Where the new file goes; the dialog itself asks before a file is replaced. */
-async function askOutput(title: string, beside: string, name: string): Promise<{ output: string; overwrite: true } | undefined> {
-  const defaultUri = vscode.Uri.file(join(dirname(beside), `${name}.safetensors`));
-  const chosen = await vscode.window.showSaveDialog({ title, defaultUri, filters: SAFETENSORS });
-  if (!chosen) return undefined;
-  const path = chosen.fsPath;
-  return { output: path.toLowerCase().endsWith(".safetensors") ? path : `${path}.safetensors`, overwrite: true };
-}
 
 /** A scale for each LoRA; undefined where the person turns away. */
 async function askScales(title: string, files: readonly string[]): Promise<LoraReference[] | undefined> {
@@ -29,26 +22,6 @@ async function askScales(title: string, files: readonly string[]): Promise<LoraR
     references.push({ file, scale });
   }
   return references;
-}
-
-type Size = { readonly rank: number } | { readonly energy: number };
-
-/** "16" is a rank, "0.99" the part of the change's energy that stays; undefined where it is neither. */
-function parseSize(text: string): Size | undefined {
-  const value = Number(text.trim().replace(",", "."));
-  if (text.trim() === "" || !(value > 0)) return undefined;
-  if (value < 1) return { energy: value };
-  return Number.isInteger(value) ? { rank: value } : undefined;
-}
-
-async function askSize(title: string, value: string): Promise<Size | undefined> {
-  const answer = await vscode.window.showInputBox({
-    title,
-    prompt: vscode.l10n.t("The largest rank, such as 16, or the part of the change's energy to keep, such as 0.99"),
-    value,
-    validateInput: (text) => (parseSize(text) ? undefined : vscode.l10n.t("A whole number from 1 on, or a number below 1")),
-  });
-  return answer === undefined ? undefined : parseSize(answer);
 }
 
 function percent(error: number): string {
@@ -116,7 +89,7 @@ export function bake(services: Services): Commands["tensorrt.bake"] {
     const lora = loras && loras.length > 0 ? await askScales(title, loras) : undefined;
     const [first, ...others] = lora ?? [];
     if (!first) return undefined;
-    const output = await askOutput(title, checkpoint, `${parse(checkpoint).name}-baked`);
+    const output = await askOutput(title, checkpoint, `${parse(checkpoint).name}-baked.safetensors`);
     return output && { checkpoint, lora: [first, ...others], ...output };
   };
   return (argument, selected) =>
@@ -141,7 +114,7 @@ export function extractLora(services: Services): Commands["tensorrt.extractLora"
     const original = await pickFile(title, vscode.l10n.t("The checkpoint before training"), groups, SAFETENSORS);
     const size = original === undefined ? undefined : await askSize(title, "32");
     if (original === undefined || !size) return undefined;
-    const output = await askOutput(title, tuned, `${parse(tuned).name}-lora`);
+    const output = await askOutput(title, tuned, `${parse(tuned).name}-lora.safetensors`);
     return output && { original, tuned, ...size, ...output };
   };
   return (argument) => {
@@ -160,7 +133,7 @@ export function resizeLora(services: Services): Commands["tensorrt.resizeLora"] 
     const lora = selected ?? (await askLoraToChange(files, title));
     const size = lora === undefined ? undefined : await askSize(title, "16");
     if (lora === undefined || !size) return undefined;
-    const output = await askOutput(title, lora, `${parse(lora).name}-resized`);
+    const output = await askOutput(title, lora, `${parse(lora).name}-resized.safetensors`);
     return output && { lora, ...size, ...output };
   };
   return (argument) => {
@@ -179,7 +152,7 @@ export function mergeLoras(services: Services): Commands["tensorrt.mergeLoras"] 
     const lora = chosen && chosen.length > 0 ? await askScales(title, chosen) : undefined;
     const [first, ...others] = lora ?? [];
     if (!first) return undefined;
-    const output = await askOutput(title, first.file, `${parse(first.file).name}-merged`);
+    const output = await askOutput(title, first.file, `${parse(first.file).name}-merged.safetensors`);
     return output && { lora: [first, ...others], ...output };
   };
   return (argument, selected) => {

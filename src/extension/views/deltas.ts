@@ -2,7 +2,7 @@ import { basename, dirname } from "node:path";
 import * as vscode from "vscode";
 import { VIEWS } from "../contributions.ts";
 import type { ModelFile, ModelFiles } from "../files.ts";
-import { fits } from "../fit.ts";
+import { fittingEngines } from "../fit.ts";
 import { LORA_MIME, URI_LIST_MIME, dragFiles } from "./drag.ts";
 import { type FileNode, type FolderNode, adapterNode, adapterTooltip, folderNode } from "./nodes.ts";
 import { Redraw } from "./redraw.ts";
@@ -31,6 +31,7 @@ export class DeltasView implements vscode.TreeDataProvider<Node>, vscode.TreeDra
   readonly onDidChangeTreeData = this.#changed.event;
   /** The rows shown, by path: VS Code knows a row again by its object. */
   #nodes = new Map<string, { item: vscode.TreeItem } & FileNode>();
+  #engines: readonly ModelFile[] = [];
   /** Paths of rows to be drawn again; undefined: all. */
   #stale: Set<string> | undefined = new Set();
   readonly #redraw = new Redraw(() => this.#draw(), REDRAW_MILLISECONDS);
@@ -46,11 +47,15 @@ export class DeltasView implements vscode.TreeDataProvider<Node>, vscode.TreeDra
       canSelectMany: true,
       showCollapseAll: true,
     });
+    return vscode.Disposable.from(view, this.follow());
+  }
+
+  /** Draws rows again as their files, or the engines, become others. */
+  follow(): vscode.Disposable {
     return vscode.Disposable.from(
-      view,
-      this.#changed,
       this.#files.onDidChange((described) => this.#onFiles(described)),
       this.#redraw,
+      this.#changed,
     );
   }
 
@@ -63,9 +68,7 @@ export class DeltasView implements vscode.TreeDataProvider<Node>, vscode.TreeDra
     if (!file) return item;
     // The row that a person points at, before all others that wait.
     this.#files.describe([file.uri.fsPath]);
-    const isKnown = file.summary.kind === "lora" || file.summary.kind === "delta";
-    const fitting = this.#files.of("engine bundle").filter((engine) => fits(file, engine) === true);
-    item.tooltip = adapterTooltip(file, isKnown ? fitting.map(({ uri }) => basename(uri.fsPath)) : undefined);
+    item.tooltip = adapterTooltip(file, this.#fit(file));
     return item;
   }
 
@@ -96,15 +99,33 @@ export class DeltasView implements vscode.TreeDataProvider<Node>, vscode.TreeDra
     files.sort((a, b) => COLLATOR.compare(names.get(a)!, names.get(b)!));
     this.#files.describe(files.map(({ uri }) => uri.fsPath));
     return files.map((file) => {
-      const node = adapterNode(file);
+      const node = adapterNode(file, this.#fit(file));
       this.#nodes.set(file.uri.fsPath, node);
       return node;
     });
   }
 
+  /** Names of the engines that a file fits; undefined where that is not known, or there is no engine. */
+  #fit(file: ModelFile): string[] | undefined {
+    if (this.#engines.length === 0) return undefined;
+    return fittingEngines(file, this.#engines)?.map(({ uri }) => basename(uri.fsPath));
+  }
+
+  /** Takes the engines as they are described now; true where what fits them may be another. */
+  #updateEngines(): boolean {
+    const facts = (engines: readonly ModelFile[]): string =>
+      JSON.stringify(engines.map(({ summary: { path, architecture, fingerprint } }) => [path, architecture, fingerprint]));
+    const engines = this.#files.of("engine bundle");
+    const haveChanged = facts(engines) !== facts(this.#engines);
+    this.#engines = engines;
+    return haveChanged;
+  }
+
   #onFiles(described: readonly ModelFile[] | undefined): void {
+    const haveEnginesChanged = (!described || described.some(({ form }) => form === "bundle")) && this.#updateEngines();
     // Of what is no LoRA after all the row goes.
-    if (!described || described.some((file) => file.form === "safetensors" && !isAdapter(file))) this.#stale = undefined;
+    const isOther = !described || described.some((file) => file.form === "safetensors" && !isAdapter(file));
+    if (isOther || haveEnginesChanged) this.#stale = undefined;
     else for (const { uri } of described) this.#stale?.add(uri.fsPath);
     this.#redraw.request();
   }
@@ -121,7 +142,7 @@ export class DeltasView implements vscode.TreeDataProvider<Node>, vscode.TreeDra
     for (const path of stale) {
       const [node, file] = [this.#nodes.get(path), this.#files.get(path)];
       if (!node || !file) continue;
-      node.item = adapterNode(file).item;
+      node.item = adapterNode(file, this.#fit(file)).item;
       nodes.push(node);
     }
     if (nodes.length > 0) this.#changed.fire(nodes);

@@ -4,7 +4,7 @@ import type { AppliedStack, LoadedEngine } from "../../worker/protocol.ts";
 import type { ViewItem } from "../contributions.ts";
 import type { ModelFile } from "../files.ts";
 import type { StackEntry } from "../stack/entries.ts";
-import { detailOf, factsTooltip, formatBytes, formatScale, joined, stackSizeText } from "./texts.ts";
+import { detailOf, factsTooltip, fitText, formatBytes, formatScale, joined, stackSizeText } from "./texts.ts";
 
 /** A row of a view that stands for a file. */
 export interface FileNode {
@@ -30,7 +30,6 @@ const WARNING = new vscode.ThemeIcon("warning", new vscode.ThemeColor("list.warn
 function fileItem(file: ModelFile, kind: ViewItem): vscode.TreeItem {
   const item = new vscode.TreeItem(basename(file.uri.fsPath), vscode.TreeItemCollapsibleState.None);
   item.id = `${kind}:${file.uri.fsPath}`;
-  item.description = detailOf(file);
   item.contextValue = kind;
   return item;
 }
@@ -147,23 +146,28 @@ export function componentNodes(file: ModelFile): FileNode[] {
 
 const ADAPTER_ICONS = { delta: new vscode.ThemeIcon("layers"), lora: new vscode.ThemeIcon("file-binary") } as const;
 
-/** A LoRA or delta, or a file that may be one. Its tooltip is made when it is asked for: there may be thousands. */
-export function adapterNode(file: ModelFile): FileNode {
+/**
+ * A LoRA or delta, or a file that may be one. Its tooltip is made when it is asked for: there may be thousands.
+ * @param engines names of the engines that it fits; undefined where that is not known, or there is no engine
+ */
+export function adapterNode(file: ModelFile, engines?: readonly string[]): FileNode {
   const { summary } = file;
   const isDelta = file.form === "delta" || summary.kind === "delta";
-  const kind = isDelta ? "delta" : "lora";
+  const kind = summary.deltaVersion === 1 ? "delta.version1" : isDelta ? "delta" : "lora";
   const item = fileItem(file, kind);
-  item.iconPath = summary.kind === "unreadable" ? WARNING : ADAPTER_ICONS[kind];
+  item.description = detailOf(file, engines && fitText(engines));
+  item.iconPath = summary.kind === "unreadable" ? WARNING : ADAPTER_ICONS[isDelta ? "delta" : "lora"];
   return { uri: file.uri, kind, item };
 }
 
-/** @param engines names of the engines that it fits; undefined where that is not known */
+/** @param engines as in `adapterNode` */
 export function adapterTooltip(file: ModelFile, engines: readonly string[] | undefined): vscode.MarkdownString {
   const { summary } = file;
   return factsTooltip(
     basename(file.uri.fsPath),
     [
       [vscode.l10n.t("Architecture"), summary.architectureLabel],
+      [vscode.l10n.t("Version"), summary.deltaVersion === 1 ? vscode.l10n.t("1, which holds whole weights") : undefined],
       [vscode.l10n.t("Rank"), summary.rank === undefined ? undefined : String(summary.rank)],
       [vscode.l10n.t("Layers"), summary.layers === undefined ? undefined : String(summary.layers)],
       [vscode.l10n.t("Made from"), summary.loraFile],

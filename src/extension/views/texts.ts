@@ -46,12 +46,31 @@ function strengthOf({ strength }: Summary): string | undefined {
   return strength === undefined || strength === 1 ? undefined : `× ${formatScale(strength)}`;
 }
 
-/** The small text beside a file's name. */
-export function detailOf({ summary, bytes }: ModelFile): string {
+function layersOf({ layers }: Summary): string | undefined {
+  return layers === undefined ? undefined : vscode.l10n.t("{0} layers", layers);
+}
+
+/** Of the format before the one that is written now. */
+function versionOf({ deltaVersion }: Summary): string | undefined {
+  return deltaVersion === 1 ? vscode.l10n.t("version 1") : undefined;
+}
+
+/** Which engines a LoRA or delta fits, by name where it is one. */
+export function fitText(engines: readonly string[]): string {
+  const [first, ...others] = engines;
+  if (first === undefined) return vscode.l10n.t("fits no engine here");
+  return others.length === 0 ? vscode.l10n.t("fits {0}", first) : vscode.l10n.t("fits {0} engines", engines.length);
+}
+
+/**
+ * The small text beside a file's name.
+ * @param fit of a LoRA or delta, where it is known
+ */
+export function detailOf({ summary, bytes }: ModelFile, fit?: string): string {
   if (summary.kind === "engine bundle") return joined([summary.architectureLabel, summary.precision, summary.backend]);
   // A model that is none of the known ones has a whole sentence for a label: that is for the tooltip.
   const label = summary.architecture === undefined ? undefined : summary.architectureLabel;
-  return joined([label, rankOf(summary), strengthOf(summary), formatBytes(bytes)]);
+  return joined([fit, label, versionOf(summary), rankOf(summary), layersOf(summary), strengthOf(summary), formatBytes(bytes)]);
 }
 
 /** Text as Markdown shows it: names and sentences of files may hold what Markdown takes for its own. */

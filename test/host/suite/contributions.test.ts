@@ -55,6 +55,7 @@ const VIEW_ITEMS: Readonly<Record<ViewItem, true>> = {
   "engine.unusable": true,
   component: true,
   delta: true,
+  "delta.version1": true,
   lora: true,
   folder: true,
   stackEntry: true,

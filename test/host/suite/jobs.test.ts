@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
-import { existsSync, readFileSync, readdirSync } from "node:fs";
+import { existsSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 import * as vscode from "vscode";
 import type { Jobs } from "../../../src/worker/protocol.ts";
 import { demoEngine, inWorkspace, withMessages } from "../harness/inside.ts";
 import { until } from "../harness/processes.ts";
 import { test } from "../harness/runner.ts";
+import { writeVersion1 } from "../harness/version1.ts";
 
 function generate(options: object): Thenable<Jobs["generate"]["result"]> {
   return vscode.commands.executeCommand("tensorrt.generateImage", { seed: 7, steps: 4, cfg: 4, prompt: "red apple", ...options });
@@ -33,6 +34,23 @@ test("programs export, make a delta and generate, with no message", async () => 
     assert.deepEqual(againBytes, plainBytes, "without the LoRA the first picture comes back");
   });
   assert.deepEqual(messages, []);
+});
+
+test("programs convert a delta of version 1, with no message", async () => {
+  const { bundle } = await demoEngine();
+  const lora = inWorkspace("loras", "version-1.trt_lora");
+  const layer = "model.diffusion_model.middle_block.1.transformer_blocks.0.attn1.to_q.weight";
+  await writeVersion1(lora, inWorkspace("models", "emoji-xl.safetensors"), [layer]);
+  const output = inWorkspace("loras", "version-2.trt_lora");
+  const { result, messages } = await withMessages(async () =>
+    vscode.commands.executeCommand<Jobs["delta"]["result"]>("tensorrt.convertDelta", {
+      engine: bundle,
+      lora: vscode.Uri.file(lora),
+      output,
+    }),
+  );
+  assert.deepEqual([result.matched, result.file, messages], [[layer], output, []]);
+  for (const file of [lora, output]) rmSync(file);
 });
 
 test("inspect tells a checkpoint's tensors", async () => {
