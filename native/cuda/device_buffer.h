@@ -6,6 +6,12 @@
 
 namespace redux {
 
+/** Memory is handed out in multiples of this many bytes. */
+constexpr std::size_t kGpuAlignment = 256;
+constexpr std::size_t Aligned(std::size_t bytes) {
+  return (bytes + kGpuAlignment - 1) / kGpuAlignment * kGpuAlignment;
+}
+
 /** Memory of the GPU. */
 class DeviceBuffer {
  public:

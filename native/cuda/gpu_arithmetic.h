@@ -1,17 +1,21 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <optional>
 #include <vector>
 
 #include "cuda_stream.h"
 #include "device_buffer.h"
+#include "pinned_buffer.h"
 #include "kernels/kernel_types.h"
 
 namespace redux {
 
 /** A number type as the kernels count them: kGpuFloat32, kGpuFloat16 or kGpuBfloat16. */
 using GpuType = int;
+
+constexpr int kGpuTypes = 3;
 
 constexpr std::size_t BytesOfGpuType(GpuType type) {
   return type == kGpuFloat32 ? 4 : 2;
@@ -35,11 +39,10 @@ class GpuArithmetic {
   GpuArithmetic(const GpuArithmetic&) = delete;
   GpuArithmetic& operator=(const GpuArithmetic&) = delete;
 
-  /**
-   * All merges in one launch for each type; waits for them. Gives the position of a merge whose result has a NaN or an infinite number; none
-   * where all are finite.
-   */
-  std::optional<std::size_t> Merge(const CudaStream& stream, const std::vector<GpuMerge>& merges);
+  /** Queues all merges, in one launch for each type. `FinishMerges` is to be called before the next ones are started. */
+  void StartMerges(const CudaStream& stream, const std::vector<GpuMerge>& merges);
+  /** Waits for them. Gives the position of a merge whose result has a NaN or an infinite number; none where all are finite. */
+  std::optional<std::size_t> FinishMerges(const CudaStream& stream) const;
   void Convert(const CudaStream& stream, CUdeviceptr from, GpuType from_type, CUdeviceptr to, GpuType to_type, std::size_t count) const;
 
  private:
@@ -47,9 +50,13 @@ class GpuArithmetic {
 
   const Cuda cuda_;
   CUmodule module_ = nullptr;
-  CUfunction merge_[3] = {};
+  CUfunction merge_[kGpuTypes] = {};
   CUfunction convert_ = nullptr;
   DeviceBuffer tables_;
+  /** What goes to `tables_`, and the flags that come back. */
+  PinnedBuffer host_tables_;
+  /** Of each type's jobs, their places among the merges that were started. */
+  std::array<std::vector<std::size_t>, kGpuTypes> places_;
 };
 
 /** Jobs of one type with their tiles counted, and all their terms: the tables that a merge kernel reads. */

@@ -72,10 +72,4 @@ class BaseWeights {
   PinnedBuffer on_host_;
 };
 
-/** Memory is handed out in multiples of this many bytes. */
-constexpr std::size_t kGpuAlignment = 256;
-constexpr std::size_t Aligned(std::size_t bytes) {
-  return (bytes + kGpuAlignment - 1) / kGpuAlignment * kGpuAlignment;
-}
-
 }  // namespace redux

@@ -5,7 +5,8 @@
 #include <map>
 #include <memory>
 #include <string>
-#include <tuple>
+#include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "../cuda/device_buffer.h"
@@ -34,6 +35,14 @@ struct HostNumbers {
  * LoRA more does not fetch them again.
  */
 class FactorStore {
+  /** Factors of one file, by where in it they begin. */
+  struct Entry {
+    CUdeviceptr address = 0;
+    std::size_t bytes = 0;
+    std::shared_ptr<const DeviceBuffer> buffer;
+  };
+  using Entries = std::unordered_map<std::uint64_t, Entry>;
+
  public:
   explicit FactorStore(Cuda cuda) : cuda_(std::move(cuda)) {}
 
@@ -51,16 +60,24 @@ class FactorStore {
 
    private:
     friend FactorStore;
-    using Place = std::tuple<std::string, std::uint64_t, std::size_t>;
-    struct Entry {
-      CUdeviceptr address = 0;
-      std::shared_ptr<const DeviceBuffer> buffer;
+    struct File {
+      std::unique_ptr<ReadableFile> source;
+      /** What the store has of it; null where that is of another version. */
+      const Entries* known = nullptr;
+      Entries entries;
+    };
+    /** A factor that is not on the GPU. */
+    struct Absent {
+      std::size_t place = 0;
+      /** Null: it is in memory. */
+      File* file = nullptr;
+      std::uint64_t offset = 0;
+      std::size_t bytes = 0;
     };
 
     std::vector<CUdeviceptr> addresses_;
     std::vector<HostPiece> missing_;
-    std::map<Place, Entry> entries_;
-    std::map<std::string, std::unique_ptr<ReadableFile>> files_;
+    std::map<std::string, File> files_;
     std::shared_ptr<const DeviceBuffer> buffer_;
   };
 
@@ -72,12 +89,17 @@ class FactorStore {
   std::size_t Bytes() const;
 
  private:
-  /** Whether a file is the one whose factors are here. */
-  bool IsKnown(const std::string& path, const ReadableFile& file) const;
+  struct StoredFile {
+    ReadableFile::Version version;
+    Entries entries;
+  };
+
+  Draft::File& Open(Draft& draft, const std::string& path) const;
+  /** Gives what is on the GPU already its address; the rest, in the order in which it stands in the files. */
+  std::vector<Draft::Absent> FindAbsent(Draft& draft, const std::vector<const HostNumbers*>& factors) const;
 
   const Cuda cuda_;
-  std::map<Draft::Place, Draft::Entry> entries_;
-  std::map<std::string, ReadableFile::Version> versions_;
+  std::unordered_map<std::string, StoredFile> files_;
 };
 
 }  // namespace redux

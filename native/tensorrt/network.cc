@@ -3,8 +3,11 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <functional>
+#include <iterator>
 
 #include "../cuda/native_error.h"
+#include "stack_work.h"
 
 namespace redux {
 
@@ -15,11 +18,6 @@ double MillisecondsSince(Clock::time_point start) {
   return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
 }
 
-nvinfer1::DataType ToTensorRt(GpuType type) {
-  if (type == kGpuFloat32) return nvinfer1::DataType::kFLOAT;
-  return type == kGpuFloat16 ? nvinfer1::DataType::kHALF : nvinfer1::DataType::kBF16;
-}
-
 void StopIfCancelled(const std::atomic<bool>& cancelled) {
   if (cancelled) throw NativeError("cancelled", "The change of the weights was cancelled; the engine has the ones it had.");
 }
@@ -28,59 +26,6 @@ void Reserve(DeviceBuffer& buffer, const Cuda& cuda, std::size_t bytes) {
   if (buffer.bytes() >= bytes) return;
   buffer = DeviceBuffer();  // First, so that there is never memory for both.
   buffer = DeviceBuffer(cuda, bytes);
-}
-
-/** Hands out device memory piece by piece. */
-class Arena {
- public:
-  explicit Arena(const DeviceBuffer& buffer) : start_(buffer.address()) {}
-
-  CUdeviceptr Take(std::size_t bytes) {
-    const CUdeviceptr address = start_ + used_;
-    used_ += Aligned(bytes);
-    return address;
-  }
-
- private:
-  const CUdeviceptr start_;
-  std::size_t used_ = 0;
-};
-
-/** Reads the addresses of the factors one after the other, in the order of MakeFactors. */
-class FactorReader {
- public:
-  explicit FactorReader(const FactorStore::Draft& factors) : next_(factors.addresses().begin()) {}
-
-  CUdeviceptr Next() {
-    return *next_++;
-  }
-
- private:
-  std::vector<CUdeviceptr>::const_iterator next_;
-};
-
-GpuMerge MakeMerge(const WeightChange& change, FactorReader& factors) {
-  GpuMerge merge;
-  for (const ChangeTerm& term : change.terms) {
-    GpuTerm gpu_term{};
-    gpu_term.up = factors.Next();
-    gpu_term.up_type = term.up.type;
-    if (term.rank > 0) gpu_term.down = factors.Next();
-    gpu_term.down_type = term.down.type;
-    gpu_term.rank = term.rank;
-    gpu_term.scale = term.scale;
-    merge.terms.push_back(gpu_term);
-  }
-  return merge;
-}
-
-KindProgram MakeProgram(const ChangeProgram& change, FactorReader& factors) {
-  KindProgram program;
-  for (const HostNumbers& numbers : change.factors) program.factors.push_back({factors.Next(), numbers.type, numbers.count});
-  program.scratch = change.scratch;
-  program.code = change.code.data();
-  program.length = change.code.size();
-  return program;
 }
 
 NativeError NotFinite(const std::string& weight) {
@@ -174,39 +119,15 @@ void Network::RefitAllFromBase(const std::atomic<bool>& cancelled) {
     if (!on_gpu) pieces.push_back(base_->PieceFor(*weight, placed.back().second));
   }
   if (!uploader_.Upload(pieces, cancelled)) StopIfCancelled(cancelled);
-  RefitWith(placed, cancelled);
+  const RefitSetting setting = Set(placed);
+  Refit(cancelled);
 }
 
-void Network::RefitWith(const std::vector<PlacedWeight>& placed, const std::atomic<bool>& cancelled) {
-  struct Clearing {
-    Refitter& refitter;
-    ~Clearing() {
-      refitter.Clear();
-    }
-  } const clearing{*refitter_};
-  for (const auto& [weight, address] : placed) {
-    refitter_->Set(weight->name, ToTensorRt(weight->type), address, static_cast<std::int64_t>(weight->Count()));
-  }
-  // Buffers of fused siblings, which live until the refit is done.
-  std::vector<DeviceBuffer> siblings;
-  for (std::vector<std::string> missing = refitter_->Missing(); !missing.empty(); missing = refitter_->Missing()) {
-    std::size_t found = 0;
-    for (const std::string& name : missing) {
-      const WeightInfo* weight = base_->Find(name);
-      if (!weight) continue;
-      ++found;
-      CUdeviceptr address = base_->AddressOf(*weight);
-      if (address == 0) {
-        siblings.emplace_back(cuda_, weight->Bytes());
-        address = siblings.back().address();
-        static_cast<void>(uploader_.Upload({base_->PieceFor(*weight, address)}, {}));
-      }
-      refitter_->Set(name, ToTensorRt(weight->type), address, static_cast<std::int64_t>(weight->Count()));
-    }
-    if (found == 0) {
-      throw NativeError("engine.failed", "TensorRT asks for the weight \"" + missing.front() + "\", which is not known. Export the checkpoint again.");
-    }
-  }
+RefitSetting Network::Set(const std::vector<PlacedWeight>& placed) {
+  return RefitSetting(cuda_, *refitter_, *base_, uploader_, stream_, placed);
+}
+
+void Network::Refit(const std::atomic<bool>& cancelled) {
   StopIfCancelled(cancelled);
   usable_ = false;
   refitter_->Refit(stream_);
@@ -214,17 +135,17 @@ void Network::RefitWith(const std::vector<PlacedWeight>& placed, const std::atom
   inference_->WeightsChanged();
 }
 
-std::set<std::string> Network::CheckChanges(const std::vector<WeightChange>& changes) const {
-  std::set<std::string> names;
+std::vector<const WeightInfo*> Network::FindChanged(const std::vector<WeightChange>& changes) const {
+  std::vector<const WeightInfo*> weights;
   for (const WeightChange& change : changes) {
     const WeightInfo* weight = base_->Find(change.name);
     if (!weight || !refitter_->Has(change.name)) {
       throw NativeError("delta.invalid", "The engine has no weight " + change.name + " that can be changed. Export the checkpoint again.");
     }
     CheckSizes(*weight, change);
-    if (!names.insert(change.name).second) throw NativeError("delta.invalid", "The weight " + change.name + " is changed twice.");
+    weights.push_back(weight);
   }
-  return names;
+  return weights;
 }
 
 FactorStore::Draft Network::MakeFactors(const std::vector<WeightChange>& changes) {
@@ -257,74 +178,40 @@ ChangeTimes Network::SetChanges(const std::vector<WeightChange>& changes, const 
   const Clock::time_point started = Clock::now();
   StopIfCancelled(cancelled);
 
-  std::set<std::string> now_changed = CheckChanges(changes);
-  const bool base_on_gpu = base_->placement() == BasePlacement::kGpu;
+  const std::vector<const WeightInfo*> changed = FindChanged(changes);
+  std::set<const WeightInfo*> now_changed(changed.begin(), changed.end());
+  if (now_changed.size() < changed.size()) throw NativeError("delta.invalid", "A weight is changed twice. Make the delta again.");
   std::vector<const WeightInfo*> restored;
-  std::size_t bytes = 0;
-  for (const std::string& name : now_changed) bytes += Aligned(base_->Find(name)->Bytes());
-  for (const std::string& name : changed_) {
-    if (now_changed.count(name) > 0) continue;
-    restored.push_back(base_->Find(name));
-    if (!base_on_gpu) bytes += Aligned(restored.back()->Bytes());
-  }
+  std::set_difference(changed_.begin(), changed_.end(), now_changed.begin(), now_changed.end(), std::back_inserter(restored),
+                      std::less<const WeightInfo*>());
   if (changes.empty() && restored.empty()) return times;
 
   FactorStore::Draft factors = MakeFactors(changes);
   for (const HostPiece& piece : factors.missing()) times.uploaded_bytes += piece.bytes;
   // New values keep their memory where the base is on the GPU too, which is where there is plenty.
+  const bool base_on_gpu = base_->placement() == BasePlacement::kGpu;
   DeviceBuffer own_values;
   DeviceBuffer& memory = base_on_gpu ? values_ : own_values;
-  Reserve(memory, cuda_, bytes);
-  Arena values(memory);
-  FactorReader reader(factors);
-  std::vector<HostPiece> pieces = factors.missing();
-  std::vector<GpuMerge> merges;
-  std::vector<std::string> merged_names;
-  std::vector<KindProgram> programs;
-  std::vector<std::string> program_names;
-  std::vector<PlacedWeight> placed;
-  for (const WeightChange& change : changes) {
-    const WeightInfo& weight = *base_->Find(change.name);
-    const CUdeviceptr out = values.Take(weight.Bytes());
-    placed.emplace_back(&weight, out);
-    const CUdeviceptr base = base_on_gpu ? base_->AddressOf(weight) : out;
-    if (!base_on_gpu) pieces.push_back(base_->PieceFor(weight, out));
-    if (!change.program.code.empty()) {
-      KindProgram program = MakeProgram(change.program, reader);
-      program.base = {base, weight.type, weight.Count()};
-      program.out = {out, weight.type, weight.Count()};
-      program.rows = weight.rows;
-      program.columns = weight.columns;
-      programs.push_back(std::move(program));
-      program_names.push_back(change.name);
-    } else {
-      GpuMerge merge = MakeMerge(change, reader);
-      merge.base = base;
-      merge.out = out;
-      merge.type = weight.type;
-      merge.rows = weight.rows;
-      merge.columns = weight.columns;
-      merges.push_back(std::move(merge));
-      merged_names.push_back(change.name);
-    }
-  }
-  for (const WeightInfo* weight : restored) {
-    placed.emplace_back(weight, base_on_gpu ? base_->AddressOf(*weight) : values.Take(weight->Bytes()));
-    if (!base_on_gpu) pieces.push_back(base_->PieceFor(*weight, placed.back().second));
-  }
+  const NewStack stack{changes, changed, restored};
+  Reserve(memory, cuda_, BytesOf(stack, *base_));
+  const StackWork work = PlanStack(stack, *base_, factors, memory);
 
-  const bool complete = uploader_.Upload(pieces, cancelled);
-  stream_.Wait();
-  if (!complete) StopIfCancelled(cancelled);
+  if (!uploader_.Upload(work.pieces, cancelled)) {
+    stream_.Wait();
+    StopIfCancelled(cancelled);
+  }
   times.upload = MillisecondsSince(started);
   const Clock::time_point merging = Clock::now();
-  if (const auto bad = arithmetic_->Merge(stream_, merges)) throw NotFinite(merged_names[*bad]);
-  if (!programs.empty()) {
-    if (const auto bad = kinds_.get()->Run(stream_, programs)) throw NotFinite(program_names[*bad]);
+  arithmetic_->StartMerges(stream_, work.merges);
+  // While the GPU merges; it takes some milliseconds.
+  const RefitSetting setting = Set(work.placed);
+  if (const auto bad = arithmetic_->FinishMerges(stream_)) throw NotFinite(work.merged[*bad]->name);
+  if (!work.programs.empty()) {
+    if (const auto bad = kinds_.get()->Run(stream_, work.programs)) throw NotFinite(work.programmed[*bad]->name);
   }
   times.merge = MillisecondsSince(merging);
   const Clock::time_point refitting = Clock::now();
-  RefitWith(placed, cancelled);
+  Refit(cancelled);
   times.refit = MillisecondsSince(refitting);
   times.changed = changes.size();
   times.restored = restored.size();

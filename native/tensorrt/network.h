@@ -16,32 +16,12 @@
 #include "base_weights.h"
 #include "factor_store.h"
 #include "inference.h"
+#include "refit_setting.h"
 #include "refitter.h"
 #include "sampling.h"
+#include "weight_change.h"
 
 namespace redux {
-
-/** rank > 0: scale · up · down; rank 0: scale · `up`, which is as large as the weight. */
-struct ChangeTerm {
-  HostNumbers up;
-  HostNumbers down;
-  int rank = 0;
-  float scale = 1;
-};
-
-/** A change of another kind than sums: a KindProgram (cuda/kind_plan.h), its factors on the host's side. */
-struct ChangeProgram {
-  std::vector<HostNumbers> factors;
-  std::vector<std::size_t> scratch;
-  std::vector<double> code;
-};
-
-/** What a weight becomes: its base plus the terms, or, where its code is not empty, what the program makes of it. */
-struct WeightChange {
-  std::string name;
-  std::vector<ChangeTerm> terms;
-  ChangeProgram program;
-};
 
 struct ChangeTimes {
   double upload = 0;
@@ -111,16 +91,14 @@ class Network {
   std::vector<std::string> Absent() const;
 
  private:
-  /** A weight and where on the GPU its new values are. */
-  using PlacedWeight = std::pair<const WeightInfo*, CUdeviceptr>;
-
   void RequireUsable() const;
-  /** Names of the weights that these changes give new values; throws where one is not to be had, or its change is of another size. */
-  std::set<std::string> CheckChanges(const std::vector<WeightChange>& changes) const;
+  /** The weights that these changes give new values, in their order; throws where one is not to be had, or its change is of another size. */
+  std::vector<const WeightInfo*> FindChanged(const std::vector<WeightChange>& changes) const;
   FactorStore::Draft MakeFactors(const std::vector<WeightChange>& changes);
   void RefitAllFromBase(const std::atomic<bool>& cancelled);
-  /** Sets these and whatever TensorRT has fused with them, and refits. */
-  void RefitWith(const std::vector<PlacedWeight>& placed, const std::atomic<bool>& cancelled);
+  RefitSetting Set(const std::vector<PlacedWeight>& placed);
+  /** Takes over what is set. */
+  void Refit(const std::atomic<bool>& cancelled);
 
   const std::shared_ptr<const TensorRtLibrary> library_;
   const Cuda cuda_;
@@ -134,8 +112,8 @@ class Network {
   std::unique_ptr<Inference> inference_;
   std::unique_ptr<BaseWeights> base_;
   std::unique_ptr<Refitter> refitter_;
-  /** Names of the weights that do not have the base's values now. */
-  std::set<std::string> changed_;
+  /** The weights that do not have the base's values now. */
+  std::set<const WeightInfo*> changed_;
   FactorStore factors_;
   /** Of new values, for the next change. */
   DeviceBuffer values_;

@@ -20,7 +20,7 @@ export type StoredChange =
  * several updates, or one of some of its rows, "part_0." and "rows_0_768." stand before the names.
  */
 const FACTOR =
-  /^(.+?)\.((?:part_\d+\.)?(?:rows_\d+_\d+\.)?(?:lora_up|lora_down|lora_mid|hada_w[12]_[ab]|hada_t[12]|lokr_w[12](?:_[ab])?|lokr_t2|dora_scale|lora_magnitude_vector|oft_blocks|oft_diag|rescale|oft_R|cayley_neumann_terms|coft_eps|boft_R|boft_s|ia3_weight|ia3_l|on_input|a1|a2|b1|b2|diff|set_weight|alpha))$/s;
+  /(?<=.)\.((?:part_\d+\.)?(?:rows_\d+_\d+\.)?(?:lora_up|lora_down|lora_mid|hada_w[12]_[ab]|hada_t[12]|lokr_w[12](?:_[ab])?|lokr_t2|dora_scale|lora_magnitude_vector|oft_blocks|oft_diag|rescale|oft_R|cayley_neumann_terms|coft_eps|boft_R|boft_s|ia3_weight|ia3_l|on_input|a1|a2|b1|b2|diff|set_weight|alpha))$/s;
 
 /** How LoRA files of kohya's and PEFT's families name their factors; a delta never does. */
 const LORA_TENSOR = /\.lora_(?:up|down)\.weight$|\.lora_(?:A|B)(?:\.\w+)?\.weight$|\.lora\.(?:up|down)\.weight$/;
@@ -105,7 +105,8 @@ function groupChanges(file: SafetensorsFile): Map<string, StoredChange> {
     const match = FACTOR.exec(entry.name);
     if (!match) dense.set(entry.name, entry);
     else {
-      const [, initializer, factor] = match as unknown as [string, string, string];
+      const factor = match[1]!;
+      const initializer = entry.name.slice(0, match.index);
       const factors = factorsOf.get(initializer) ?? new Map<string, TensorEntry>();
       factorsOf.set(initializer, factors.set(factor, entry));
     }

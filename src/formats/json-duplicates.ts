@@ -1,9 +1,36 @@
 /**
  * The first key that stands twice in one object of a JSON text, or undefined. `JSON.parse` silently keeps the last of them,
  * so two readers could see different tensors under one name.
- * @param text valid JSON: it has gone through `JSON.parse`
+ * @param text valid JSON
+ * @param value what `JSON.parse` made of it
  */
-export function findDuplicateKey(text: string): string | undefined {
+export function findDuplicateKey(text: string, value: unknown): string | undefined {
+  // Counting takes a tenth of the time of looking at each object's keys, and is enough for almost every file.
+  return countKeysOfText(text) === countKeys(value) ? undefined : nameDuplicateKey(text);
+}
+
+function countKeys(value: unknown): number {
+  if (typeof value !== "object" || value === null) return 0;
+  let count = 0;
+  if (Array.isArray(value)) {
+    for (const element of value) count += countKeys(element);
+    return count;
+  }
+  for (const element of Object.values(value)) count += 1 + countKeys(element);
+  return count;
+}
+
+function countKeysOfText(text: string): number {
+  let count = 0;
+  for (let start = text.indexOf('"'); start >= 0;) {
+    const end = endOfString(text, start);
+    if (isKey(text, end)) count++;
+    start = text.indexOf('"', end);
+  }
+  return count;
+}
+
+function nameDuplicateKey(text: string): string | undefined {
   /** The keys seen in each object that is open; undefined for an open array. */
   const open: (Set<string> | undefined)[] = [];
   for (let i = 0; i < text.length; i++) {
@@ -27,9 +54,16 @@ export function findDuplicateKey(text: string): string | undefined {
 
 /** The place after the closing quote of the string that begins at `start`. */
 function endOfString(text: string, start: number): number {
-  let i = start + 1;
-  while (text[i] !== '"') i += text[i] === "\\" ? 2 : 1;
-  return i + 1;
+  let end = text.indexOf('"', start + 1);
+  while (isEscaped(text, end)) end = text.indexOf('"', end + 1);
+  return end + 1;
+}
+
+/** Whether an odd number of backslashes stands before it. */
+function isEscaped(text: string, place: number): boolean {
+  let first = place;
+  while (text[first - 1] === "\\") first--;
+  return (place - first) % 2 === 1;
 }
 
 /** A string is a key where a colon follows it. */

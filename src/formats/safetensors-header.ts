@@ -51,7 +51,7 @@ function parseJsonObject(path: string, bytes: Uint8Array): object {
     throw invalid(path, "its header is not valid JSON", error);
   }
   if (!isObject(header)) throw invalid(path, "its header is not a JSON object");
-  const duplicate = findDuplicateKey(text);
+  const duplicate = findDuplicateKey(text, header);
   if (duplicate !== undefined) throw invalid(path, `its header names ${quote(duplicate)} twice`);
   return header;
 }
@@ -65,18 +65,20 @@ function readMetadata(path: string, value: unknown, metadata: Map<string, string
 }
 
 function readEntry(path: string, name: string, value: unknown, dataStart: number): TensorEntry {
-  const tensor = `tensor ${quote(name)}`;
-  if (!isObject(value)) throw invalid(path, `${tensor} is not described by a JSON object`);
+  const fail = (problem: string): never => {
+    throw invalid(path, `tensor ${quote(name)} ${problem}`);
+  };
+  if (!isObject(value)) return fail("is not described by a JSON object");
   const { dtype, shape, data_offsets: offsets } = value as { dtype?: unknown; shape?: unknown; data_offsets?: unknown };
-  if (typeof dtype !== "string") throw invalid(path, `${tensor} has no dtype`);
-  if (!isSizes(shape)) throw invalid(path, `${tensor} has a shape that is not a list of whole numbers from 0 on`);
-  if (!isSizes(offsets) || offsets.length !== 2) throw invalid(path, `${tensor} has data_offsets that are not two whole numbers from 0 on`);
+  if (typeof dtype !== "string") return fail("has no dtype");
+  if (!isSizes(shape)) return fail("has a shape that is not a list of whole numbers from 0 on");
+  if (!isSizes(offsets) || offsets.length !== 2) return fail("has data_offsets that are not two whole numbers from 0 on");
   const [begin, end] = offsets as [number, number];
-  if (end < begin) throw invalid(path, `${tensor} ends (byte ${end}) before it begins (byte ${begin})`);
+  if (end < begin) return fail(`ends (byte ${end}) before it begins (byte ${begin})`);
   if (isDtype(dtype)) {
     const bytes = (shape.reduce((product, size) => product * size, 1) * DTYPE_BITS[dtype]) / 8;
     if (bytes !== end - begin) {
-      throw invalid(path, `${tensor} of shape [${shape.join(", ")}] and dtype ${dtype} needs ${bytes} bytes, but ${end - begin} are given`);
+      return fail(`of shape [${shape.join(", ")}] and dtype ${dtype} needs ${bytes} bytes, but ${end - begin} are given`);
     }
   }
   return { name, dtype, shape, offset: dataStart + begin, length: end - begin };

@@ -25,6 +25,8 @@ struct GpuMergeJob {
   int term_count;
   /** Tiles of all jobs before this one; a job has ceil(rows / 128) · ceil(columns / 128). */
   unsigned first_tile;
+  /** 1 where every factor is fp16 and every row of a matrix with `columns` begins at a multiple of 16 bytes: the matrix units can do it. */
+  int in_halves;
 };
 
 /** Rows and columns of the part of a weight that one block of threads computes. */

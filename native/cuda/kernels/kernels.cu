@@ -1,4 +1,5 @@
 /* Merging of weights and conversion between number types. */
+#include "half_merge.h"
 #include "kernel_types.h"
 #include "numbers.h"
 
@@ -69,32 +70,12 @@ __device__ __forceinline__ void ReadFour(const float* from, float* to) {
   to[3] = four.w;
 }
 
-/**
- * Every job's out = base + the sum of its terms: sums in fp32, one rounding to the weight's type. Where a result is NaN or infinite,
- * `bad_job` gets the number of one such job, counted from 1. A block computes one tile of one job; its
- * threads stand in 16 rows of 16, each with 8 × 8 numbers in two halves of 4 each way. Launched with kMergeThreads.
- */
+/** out = base + the sum of a job's terms in one tile, whatever their types; false where a result is not to be stored. The block's
+ * threads stand in 16 rows of 16, each with 8 × 8 numbers in two halves of 4 each way. */
 template <int type>
-__device__ __forceinline__ void MergeWeights(const GpuMergeJob* jobs, int job_count, const GpuTerm* terms, int* bad_job) {
+__device__ __forceinline__ bool MergeTile(const GpuMergeJob& job, const GpuTerm* terms, int first_row, int first_column) {
   __shared__ __align__(16) float up_tile[kDepth][kRowStride];
   __shared__ __align__(16) float down_tile[kDepth][kRowStride];
-
-  // The last job that begins at this tile or before it.
-  int low = 0;
-  int high = job_count - 1;
-  while (low < high) {
-    const int middle = (low + high + 1) / 2;
-    if (jobs[middle].first_tile <= blockIdx.x) {
-      low = middle;
-    } else {
-      high = middle - 1;
-    }
-  }
-  const GpuMergeJob& job = jobs[low];
-  const unsigned tile = blockIdx.x - job.first_tile;
-  const unsigned tiles_across = static_cast<unsigned>((job.columns + kMergeTile - 1) / kMergeTile);
-  const int first_row = static_cast<int>(tile / tiles_across) * kMergeTile;
-  const int first_column = static_cast<int>(tile % tiles_across) * kMergeTile;
   const int thread = static_cast<int>(threadIdx.x);
   const int thread_row = thread / 16;
   const int thread_column = thread % 16;
@@ -172,6 +153,32 @@ __device__ __forceinline__ void MergeWeights(const GpuMergeJob* jobs, int job_co
       }
     }
   }
+  return is_good;
+}
+
+/**
+ * Every job's out = base + the sum of its terms: sums in fp32, one rounding to the weight's type. Where a result is NaN or infinite,
+ * `bad_job` gets the number of one such job, counted from 1. A block computes one tile of one job. Launched with kMergeThreads.
+ */
+template <int type>
+__device__ __forceinline__ void MergeWeights(const GpuMergeJob* jobs, int job_count, const GpuTerm* terms, int* bad_job) {
+  // The last job that begins at this tile or before it.
+  int low = 0;
+  int high = job_count - 1;
+  while (low < high) {
+    const int middle = (low + high + 1) / 2;
+    if (jobs[middle].first_tile <= blockIdx.x) {
+      low = middle;
+    } else {
+      high = middle - 1;
+    }
+  }
+  const GpuMergeJob& job = jobs[low];
+  const unsigned tile = blockIdx.x - job.first_tile;
+  const unsigned tiles_across = static_cast<unsigned>((job.columns + kMergeTile - 1) / kMergeTile);
+  const int first_row = static_cast<int>(tile / tiles_across) * kMergeTile;
+  const int first_column = static_cast<int>(tile % tiles_across) * kMergeTile;
+  const bool is_good = job.in_halves ? MergeHalves<type>(job, terms, first_row, first_column) : MergeTile<type>(job, terms, first_row, first_column);
   if (!is_good) Tell(bad_job, low + 1);
 }
 

@@ -32,6 +32,9 @@ thread_local Index blockIdx;
 struct alignas(16) float4 {
   float x, y, z, w;
 };
+struct alignas(16) uint4 {
+  unsigned x, y, z, w;
+};
 struct alignas(8) ushort4 {
   unsigned short x, y, z, w;
 };

@@ -88,6 +88,8 @@ void TestMerge() {
       {1, 1, kGpuFloat32, {1}, kGpuFloat32},          {130, 132, kGpuFloat16, {4, 9}, kGpuFloat16}, {128, 128, kGpuBfloat16, {32}, kGpuFloat32},
       {20, 260, kGpuFloat32, {8, 0, 3}, kGpuBfloat16}, {7, 37, kGpuFloat16, {16}, kGpuFloat32},      {140, 5, kGpuBfloat16, {0, 2}, kGpuFloat16},
       {64, 64, kGpuFloat16, {}, kGpuFloat32},
+      // By the matrix units: ranks that fill eights or not, two chunks of the rank, tiles that stick out.
+      {130, 136, kGpuFloat16, {4, 9}, kGpuFloat16},    {128, 128, kGpuBfloat16, {32}, kGpuFloat16}, {33, 264, kGpuFloat32, {40, 8}, kGpuFloat16},
   };
   for (GpuType type = kGpuFloat32; type <= kGpuBfloat16; ++type) {
     std::vector<GpuMerge> merges;
@@ -209,6 +211,15 @@ void TestTables() {
   const MergeTables tables = MakeMergeTables(merges, kGpuFloat16);
   Check(tables.jobs.size() == 2 && tables.tiles == 5 && tables.terms.size() == 3, "jobs, tiles and terms of one type");
   Check(tables.jobs[1].first_tile == 2 && tables.jobs[1].first_term == 2 && tables.jobs[1].base == 5, "where the second job begins");
+  Check(tables.jobs[0].in_halves == 0 && tables.jobs[1].in_halves == 0, "terms of fp32 are not for the matrix units");
+  merges[2] = {512, 1024, kGpuFloat16, 16, 16, {GpuTerm{256, 768, kGpuFloat16, kGpuFloat16, 8, 1.0F}}};
+  const auto in_halves = [&] { return MakeMergeTables({merges[2]}, kGpuFloat16).jobs[0].in_halves; };
+  Check(in_halves() == 1, "fp16 factors are for the matrix units");
+  merges[2].terms[0].down += 2;
+  Check(in_halves() == 0, "factors that are not aligned are not");
+  merges[2].terms[0].down -= 2;
+  merges[2].columns = 12;
+  Check(in_halves() == 0, "nor are weights whose rows are not");
   merges[0].rows = merges[0].columns = 0x7fffffff;
   CheckThrows("gpu.failed", [&] { MakeMergeTables(merges, kGpuFloat16); }, "more tiles than a launch can have");
 }

@@ -34,7 +34,8 @@ export async function openStoredDelta(path: string, base: BaseDescription): Prom
     const { version, metadata } = file;
     if (version !== 2 || metadata.baseFingerprint !== base.fingerprint) return undefined;
     const { loraFile = path, loraStrength: strength = 1 } = metadata;
-    const shapes = new Map(base.weights.map(({ name, shape }) => [name, shape]));
+    const shapes = new Map<string, readonly number[]>();
+    for (const { name, shape } of base.weights) shapes.set(name, shape);
     const changes = new Map<string, WeightChange & { readonly shape: readonly number[] }>();
     for (const [name, change] of file.changes) {
       const shape = shapes.get(name);
@@ -127,29 +128,32 @@ class LazyFactor implements StoredFactor {
 class LazyLowRank implements LowRankChange {
   readonly kind = "lowRank";
   readonly rank: number;
-  readonly stored: { readonly up: StoredFactor; readonly down: StoredFactor };
-  /** Own accessors, not the class's: whoever copies a change with `{ ...change }` gets the numbers. */
-  declare readonly up: Float32Array;
-  declare readonly down: Float32Array;
+  readonly stored: { readonly up: LazyFactor; readonly down: LazyFactor };
 
   constructor(rank: number, up: LazyFactor, down: LazyFactor) {
     this.rank = rank;
     this.stored = { up, down };
-    for (const [name, factor] of Object.entries(this.stored)) {
-      Object.defineProperty(this, name, { enumerable: true, get: () => factor.values });
-    }
+  }
+
+  get up(): Float32Array {
+    return this.stored.up.values;
+  }
+
+  get down(): Float32Array {
+    return this.stored.down.values;
   }
 }
 
 class LazyDense implements DenseChange {
   readonly kind = "dense";
-  readonly stored: StoredFactor;
-  /** As in LazyLowRank. */
-  declare readonly values: Float32Array;
+  readonly stored: LazyFactor;
 
   constructor(stored: LazyFactor) {
     this.stored = stored;
-    Object.defineProperty(this, "values", { enumerable: true, get: () => stored.values });
+  }
+
+  get values(): Float32Array {
+    return this.stored.values;
   }
 }
 
