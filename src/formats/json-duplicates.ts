@@ -9,14 +9,17 @@ export function findDuplicateKey(text: string, value: unknown): string | undefin
   return countKeysOfText(text) === countKeys(value) ? undefined : nameDuplicateKey(text);
 }
 
+/** Of all objects in it. Without recursion: hostile files are nested a million deep. */
 function countKeys(value: unknown): number {
-  if (typeof value !== "object" || value === null) return 0;
   let count = 0;
-  if (Array.isArray(value)) {
-    for (const element of value) count += countKeys(element);
-    return count;
+  const waiting = [value];
+  while (waiting.length > 0) {
+    const next = waiting.pop();
+    if (typeof next !== "object" || next === null) continue;
+    const elements: unknown[] = Array.isArray(next) ? next : Object.values(next);
+    if (!Array.isArray(next)) count += elements.length;
+    for (const element of elements) if (typeof element === "object") waiting.push(element);
   }
-  for (const element of Object.values(value)) count += 1 + countKeys(element);
   return count;
 }
 

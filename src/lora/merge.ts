@@ -49,9 +49,7 @@ export interface JoinedFactors {
 
 /** Joins the low-rank terms of a job with `rows` rows; undefined where it has none. */
 export function joinLowRank(terms: readonly MergeTerm[], rows: number, columns: number): JoinedFactors | undefined {
-  const parts = terms.flatMap(({ change, scale }) =>
-    change.kind === "lowRank" ? [{ rank: change.rank, up: change.up, down: change.down, scale }] : [],
-  );
+  const parts = terms.flatMap(({ change, scale }) => (change.kind === "lowRank" ? [{ ...change, scale }] : []));
   const [first] = parts;
   if (!first) return undefined;
   if (parts.length === 1 && first.scale === 1) return first;

@@ -4,22 +4,27 @@ import { toFloat32, type WeightDtype } from "../../formats/numbers.ts";
 import type { TensorEntry } from "../../formats/safetensors.ts";
 import { elementCount } from "../../formats/tensor.ts";
 import type { BaseDescription } from "../../lora/base.ts";
-import type { Delta, DenseChange, FactoredChange, LowRankChange, WeightChange } from "../../lora/delta.ts";
+import type { Delta, DenseChange, FactoredChange, LinearChange, LowRankChange, WeightChange } from "../../lora/delta.ts";
 import { partMisfit, storedParts } from "../../lora/delta-parts.ts";
 import type { Factor } from "../../lora/factors.ts";
 import { matrixSize } from "../../lora/merge.ts";
 import type { StoredFactor, StoredNumbers } from "./native-numbers.ts";
 
+/** Whether a change is one of `openStoredDelta`'s. */
+function isStored<Change extends LinearChange>(change: Change): change is Change & (StoredLowRank | StoredDense) {
+  return "stored" in change;
+}
+
 /** The factors of a low-rank change, wherever they stand. */
 export function lowRankFactors(change: LowRankChange): { readonly up: Factor; readonly down: Factor } {
-  if (change instanceof LazyLowRank) return change.stored;
+  if (isStored(change)) return change.stored;
   const { rank, up, down } = change;
   return { up: { shape: [up.length / rank, rank], values: up }, down: { shape: [rank, down.length / rank], values: down } };
 }
 
 /** A dense change's values, wherever they stand. */
 export function denseValues(change: DenseChange): Factor {
-  return change instanceof LazyDense ? change.stored : { shape: [change.values.length], values: change.values };
+  return isStored(change) ? change.stored : { shape: [change.values.length], values: change.values };
 }
 
 /**
@@ -55,13 +60,13 @@ function storedChange(reader: FileReader, change: FileChange, shape: readonly nu
   if (change.kind === "factors") return storedFactors(reader, change.factors, shape, strength);
   if (change.kind !== "lowRank") {
     const values = change.values.shape.join() === shape.join() ? reader.stored(change.values) : undefined;
-    return values && new LazyDense(values);
+    return values && storedDense(values);
   }
   const { rows, columns } = matrixSize(shape);
   const up = reader.stored(change.up);
   const down = reader.stored(change.down);
   if (!up || !down || change.up.shape[0] !== rows || change.down.shape[1] !== columns) return undefined;
-  return new LazyLowRank(change.rank, up, down);
+  return storedLowRank(change.rank, up, down);
 }
 
 function storedFactors(
@@ -125,36 +130,32 @@ class LazyFactor implements StoredFactor {
   }
 }
 
-class LazyLowRank implements LowRankChange {
-  readonly kind = "lowRank";
-  readonly rank: number;
-  readonly stored: { readonly up: LazyFactor; readonly down: LazyFactor };
+type StoredLowRank = LowRankChange & { readonly stored: { readonly up: LazyFactor; readonly down: LazyFactor } };
+type StoredDense = DenseChange & { readonly stored: LazyFactor };
 
-  constructor(rank: number, up: LazyFactor, down: LazyFactor) {
-    this.rank = rank;
-    this.stored = { up, down };
-  }
-
-  get up(): Float32Array {
-    return this.stored.up.values;
-  }
-
-  get down(): Float32Array {
-    return this.stored.down.values;
-  }
+/** An object with accessors of its own, not a class's: whoever copies a change with `{ ...change }` gets the numbers. */
+function storedLowRank(rank: number, up: LazyFactor, down: LazyFactor): StoredLowRank {
+  return {
+    kind: "lowRank",
+    rank,
+    stored: { up, down },
+    get up() {
+      return up.values;
+    },
+    get down() {
+      return down.values;
+    },
+  };
 }
 
-class LazyDense implements DenseChange {
-  readonly kind = "dense";
-  readonly stored: LazyFactor;
-
-  constructor(stored: LazyFactor) {
-    this.stored = stored;
-  }
-
-  get values(): Float32Array {
-    return this.stored.values;
-  }
+function storedDense(stored: LazyFactor): StoredDense {
+  return {
+    kind: "dense",
+    stored,
+    get values() {
+      return stored.values;
+    },
+  };
 }
 
 /** At once, because a change's factors are plain properties; only arithmetic on the CPU asks for them. */
