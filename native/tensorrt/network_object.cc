@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "background_task.h"
+#include "change_reader.h"
 #include "object_reader.h"
 #include "sampling_object.h"
 
@@ -117,11 +118,11 @@ Napi::Value NetworkObject::Run(const Napi::CallbackInfo& info) {
 Napi::Value NetworkObject::SetChanges(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return Guarded(env, [&]() -> Napi::Value {
-    const Napi::Array array = info[0].As<Napi::Array>();
-    const auto work = [network = Require(), changes = ReadChanges(array)](const std::atomic<bool>& cancelled) {
+    const Napi::Object packed = info[0].As<Napi::Object>();
+    const auto work = [network = Require(), changes = ReadChanges(packed)](const std::atomic<bool>& cancelled) {
       return network->SetChanges(changes, cancelled);
     };
-    return BackgroundTask<ChangeTimes>::Start(env, "tensorrt-redux.refit", work, ToTimes, array);
+    return BackgroundTask<ChangeTimes>::Start(env, "tensorrt-redux.refit", work, ToTimes, packed);
   });
 }
 

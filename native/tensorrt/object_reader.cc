@@ -13,37 +13,6 @@ Napi::Object ReadObject(const Napi::Value& value, const char* name) {
   if (!value.IsObject()) Fail(name, "an object");
   return value.As<Napi::Object>();
 }
-
-/** {data, dtype} with a typed array, or {file, offset, count, dtype}. */
-HostNumbers ReadNumbers(const Napi::Value& value, const char* name) {
-  const Napi::Object object = ReadObject(value, name);
-  HostNumbers numbers;
-  numbers.type = ReadType(object, "dtype");
-  const Napi::Value data = object.Get("data");
-  if (data.IsTypedArray()) {
-    const Napi::TypedArray array = data.As<Napi::TypedArray>();
-    numbers.data = static_cast<const char*>(array.ArrayBuffer().Data()) + array.ByteOffset();
-    numbers.count = array.ByteLength() / BytesOfGpuType(numbers.type);
-  } else {
-    numbers.file = ReadString(object, "file");
-    numbers.offset = static_cast<std::uint64_t>(ReadNumber(object, "offset", 0));
-    numbers.count = static_cast<std::size_t>(ReadNumber(object, "count", 0));
-  }
-  return numbers;
-}
-
-/** {factors, scratch, code}, code being a Float64Array. */
-ChangeProgram ReadProgram(const Napi::Object& object) {
-  ChangeProgram program;
-  const Napi::Array factors = ReadArray(object, "factors");
-  for (std::uint32_t i = 0; i < factors.Length(); ++i) program.factors.push_back(ReadNumbers(factors.Get(i), "factors"));
-  for (const std::int64_t count : ReadSizes(object, "scratch")) program.scratch.push_back(static_cast<std::size_t>(count));
-  const Napi::Value code = object.Get("code");
-  if (!code.IsTypedArray() || code.As<Napi::TypedArray>().TypedArrayType() != napi_float64_array) Fail("code", "a Float64Array");
-  const Napi::Float64Array numbers = code.As<Napi::Float64Array>();
-  program.code.assign(numbers.Data(), numbers.Data() + numbers.ElementLength());
-  return program;
-}
 }  // namespace
 
 std::string ReadString(const Napi::Object& object, const char* name) {
@@ -134,29 +103,6 @@ Network::Options ReadNetworkOptions(const Napi::Object& object) {
     options.weights.push_back(std::move(info));
   }
   return options;
-}
-
-std::vector<WeightChange> ReadChanges(const Napi::Array& array) {
-  std::vector<WeightChange> changes;
-  for (std::uint32_t i = 0; i < array.Length(); ++i) {
-    const Napi::HandleScope scope(array.Env());
-    const Napi::Object object = ReadObject(array.Get(i), "changes");
-    WeightChange change;
-    change.name = ReadString(object, "name");
-    if (!object.Get("program").IsUndefined()) change.program = ReadProgram(ReadObject(object.Get("program"), "program"));
-    const Napi::Array terms = ReadArray(object, "terms");
-    for (std::uint32_t t = 0; t < terms.Length(); ++t) {
-      const Napi::Object from = ReadObject(terms.Get(t), "terms");
-      ChangeTerm term;
-      term.rank = static_cast<int>(ReadNumber(from, "rank", 0));
-      term.scale = static_cast<float>(ReadNumber(from, "scale", 1));
-      term.up = ReadNumbers(from.Get("up"), "up");
-      if (term.rank > 0) term.down = ReadNumbers(from.Get("down"), "down");
-      change.terms.push_back(std::move(term));
-    }
-    changes.push_back(std::move(change));
-  }
-  return changes;
 }
 
 std::vector<HostTensor> ReadInputs(const Napi::Object& object) {

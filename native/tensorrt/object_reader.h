@@ -29,7 +29,6 @@ GpuType ReadType(const Napi::Object& object, const char* name);
 
 BuildOptions ReadBuildOptions(const Napi::Object& object);
 Network::Options ReadNetworkOptions(const Napi::Object& object);
-std::vector<WeightChange> ReadChanges(const Napi::Array& array);
 std::vector<HostTensor> ReadInputs(const Napi::Object& object);
 
 }  // namespace redux

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { NativeChange, NativeMemory, NativeNetwork, NativeTask } from "../../src/engines/tensorrt/native.ts";
+import type { NativeMemory, NativeNetwork, NativeTask, PackedChanges } from "../../src/engines/tensorrt/native.ts";
 import { TensorRtEngine } from "../../src/engines/tensorrt/tensorrt-engine.ts";
 import { TensorRtNetwork } from "../../src/engines/tensorrt/tensorrt-network.ts";
 import type { RefittableWeight } from "../../src/formats/engine-bundle.ts";
@@ -49,16 +49,16 @@ class FakeNetwork {
 
   #native(): NativeNetwork {
     let usable = true;
-    const setChanges = (changes: readonly NativeChange[]): NativeTask<never> => {
-      const failure = changes.length > 0 ? this.failure : undefined;
+    const setChanges = ({ names }: PackedChanges): NativeTask<never> => {
+      const failure = names.length > 0 ? this.failure : undefined;
       const done = async () => {
         if (failure) {
           this.failure = undefined;
           usable = failure !== "midway";
           throw Object.assign(new Error(`It failed ${failure}.`), { code: "gpu.failed" });
         }
-        this.history.push(changes.map(({ name }) => name));
-        const times = { upload: 1, merge: 2, refit: 3, uploadedBytes: 0, changed: changes.length, restored: 0 };
+        this.history.push([...names]);
+        const times = { upload: 1, merge: 2, refit: 3, uploadedBytes: 0, changed: names.length, restored: 0 };
         return times as never;
       };
       return { done: done(), cancel: () => this.cancelled++ };

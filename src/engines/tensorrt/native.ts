@@ -97,6 +97,25 @@ export interface NativeChange {
   readonly program?: NativeProgram;
 }
 
+/** A stack's changes as tables (packed-changes.ts). */
+export interface PackedChanges {
+  readonly names: readonly string[];
+  /** Rows of: the place in `names`, rank, scale, and the rows of up and down (-1: there is none) in `factors`. */
+  readonly terms: Float64Array;
+  /** Rows of: the place in `files` or -1 minus the one in `data`, and, for a file, bytes from its start and numbers; then the type (0 F32, 1 F16, 2 BF16). */
+  readonly factors: Float64Array;
+  readonly files: readonly string[];
+  readonly data: readonly NodeJS.TypedArray[];
+  readonly programs: readonly PackedProgram[];
+}
+
+/** A program, its factors as rows of `factors`. */
+export interface PackedProgram extends Omit<NativeProgram, "factors"> {
+  /** The place in `names`. */
+  readonly change: number;
+  readonly factors: readonly number[];
+}
+
 /** Milliseconds, bytes and numbers of weights. */
 export interface NativeChangeTimes {
   readonly upload: number;
@@ -179,7 +198,7 @@ export interface NativeNetwork {
   run(inputs: Readonly<Record<string, Tensor<Float32Array> | Tensor<Int32Array>>>): NativeTask<Record<string, Tensor<Float32Array>>>;
   startSampling(options: NativeSamplingOptions): NativeTask<NativeSampling>;
   /** Weights that were changed before and are not named get the base's own bits again. */
-  setChanges(changes: readonly NativeChange[]): NativeTask<NativeChangeTimes>;
+  setChanges(changes: PackedChanges): NativeTask<NativeChangeTimes>;
   memory(): NativeMemory;
   close(): Promise<void>;
 }

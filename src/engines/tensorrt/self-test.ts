@@ -14,6 +14,7 @@ import { inputRanges } from "./input-shapes.ts";
 import { requireTensorRt, type TensorRtName } from "./library-search.ts";
 import { loadNetwork } from "./load-network.ts";
 import { settle, type NativeChange, type NativeNetwork } from "./native.ts";
+import { packChanges } from "./packed-changes.ts";
 
 /** How many of a component's weights are changed and set back. */
 const CHANGED_WEIGHTS = 16;
@@ -84,10 +85,10 @@ async function testComponent(name: TensorRtName, described: BundleComponent, req
 }
 
 function tested(network: NativeNetwork, { refittable }: BundleComponent): TestedNetwork {
-  const restore = () => settle(network.setChanges([]));
+  const restore = () => settle(network.setChanges(packChanges([])));
   const run: TestedNetwork["run"] = (inputs) => settle(network.run(inputs));
   if (refittable.length === 0) return { run, restore };
-  return { run, restore, change: () => settle(network.setChanges(someChanges(refittable))) };
+  return { run, restore, change: () => settle(network.setChanges(packChanges(someChanges(refittable)))) };
 }
 
 /** Rank-1 changes of weights from all over the network. */

@@ -10,6 +10,7 @@ import {
   type NativeSampling,
   type NativeSamplingOptions,
 } from "./native.ts";
+import { packChanges } from "./packed-changes.ts";
 
 /** One component's engine on the GPU. A refit that fails midway leaves it half changed: it is then loaded again. */
 export class TensorRtNetwork {
@@ -41,7 +42,7 @@ export class TensorRtNetwork {
 
   /** Weights that are not named get the base's values. Where this throws, `isIntact` tells whether the old ones are still in place. */
   async setChanges(changes: readonly NativeChange[], signal?: AbortSignal): Promise<NativeChangeTimes> {
-    return settle(this.#native.setChanges(changes), signal);
+    return settle(this.#native.setChanges(packChanges(changes)), signal);
   }
 
   get isIntact(): boolean {
