@@ -71,7 +71,8 @@ function runSuite(tools, name) {
 /** Runs one flow, in a window, a workspace and a server of its own; tells whether it passed. One that cannot even begin ends no other. */
 async function runFlow(tools, file, flow) {
   const start = Date.now();
-  const setup = { settings: flow.settings, installed: root, trusted: flow.trusted ?? true, prepare: flow.prepare };
+  const { settings, language, prepare, trusted = true } = flow;
+  const setup = { settings, language, installed: root, trusted, prepare };
   try {
     await withServer(tools, setup, async ({ browser, server, workspace }) => {
       const openWindow = () => Workbench.open(browser, { port: server.port, workspace }, screenshots);

@@ -17,6 +17,7 @@ import type {
 import type { Settings } from "../contributions.ts";
 import type { ProcessEnvironment } from "./environment.ts";
 import { type Cancellation, WorkerConnection, type WorkerExit } from "./connection.ts";
+import { localizedProgress } from "./progress.ts";
 
 export type WorkerState = "stopped" | "idle" | "busy" | "crashed";
 
@@ -59,7 +60,8 @@ export class WorkerHost implements vscode.Disposable {
     cancellation?: Cancellation,
   ): Promise<Jobs[K]["result"]> {
     const connection = await this.#connect();
-    return this.#busyWhile(() => connection.runJob(kind, options, onProgress, cancellation));
+    const report = (progress: JobProgress): void => onProgress(localizedProgress(progress));
+    return this.#busyWhile(() => connection.runJob(kind, options, report, cancellation));
   }
 
   async loadEngine(
@@ -69,7 +71,8 @@ export class WorkerHost implements vscode.Disposable {
     cancellation?: Cancellation,
   ): Promise<LoadedEngine> {
     const connection = await this.#connect();
-    return this.#busyWhile(() => connection.loadEngine({ path, backend, base }, onProgress, cancellation));
+    const report = (progress: JobProgress): void => onProgress(localizedProgress(progress));
+    return this.#busyWhile(() => connection.loadEngine({ path, backend, base }, report, cancellation));
   }
 
   /** Compares files whose layers are to be looked into. */

@@ -16,6 +16,8 @@ export interface Flow {
   readonly settings?: Readonly<Record<string, unknown>>;
   /** False: in Restricted Mode. */
   readonly trusted?: boolean;
+  /** Of the window; English where absent. */
+  readonly language?: string;
   /** Puts more files into the workspace before it is opened. */
   readonly prepare?: (workspace: string) => void;
   readonly run: (context: FlowContext) => Promise<void>;

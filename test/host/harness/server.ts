@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
+import { installLanguagePack } from "./language-pack.ts";
 
 /** A running VS Code server. */
 export interface Server {
@@ -59,6 +60,8 @@ export interface ServerSetup {
   readonly installed?: string;
   /** False: the opened folder is in Restricted Mode. */
   readonly trusted: boolean;
+  /** Of the window; English where absent. */
+  readonly language?: string;
 }
 
 /**
@@ -74,8 +77,9 @@ export async function startServer(serverFolder: string, dataFolder: string, setu
     writeFileSync(join(dataFolder, "data", "Machine", "settings.json"), JSON.stringify(settings, undefined, 2));
   };
   changeSettings({ ...SETTINGS, ...setup.settings });
+  mkdirSync(join(dataFolder, "extensions"));
+  if (setup.language !== undefined) installLanguagePack(dataFolder, setup.language);
   if (setup.installed) {
-    mkdirSync(join(dataFolder, "extensions"));
     symlinkSync(setup.installed, join(dataFolder, "extensions", "tensorrt-redux.tensorrt-redux-0.1.0"), "dir");
   }
   const port = await freePort();
@@ -83,6 +87,7 @@ export async function startServer(serverFolder: string, dataFolder: string, setu
   args.push("--server-data-dir", dataFolder, "--telemetry-level", "off");
   if (setup.suite) args.push("--enable-smoke-test-driver");
   if (setup.trusted) args.push("--disable-workspace-trust");
+  if (setup.language !== undefined) args.push("--locale", setup.language);
   const child = spawn(process.execPath, [join("out", "server-main.js"), ...args], {
     cwd: serverFolder,
     env: { ...process.env, ...setup.environment },

@@ -44,7 +44,7 @@ function progressView(page: Page, { title, seed, progress }: RunningJob): Templa
     </div>
     <div class="label-line muted numbers">
       <span>${[progress?.stage, progress?.message].filter((part) => part !== undefined && part !== "").join(": ")}</span>
-      <span>${left}</span><span>${page.texts.seed.toLowerCase()} ${seed}</span>
+      <span>${left}</span><span>${page.text("seedOf", seed)}</span>
     </div>
   </div>`;
 }
@@ -81,10 +81,10 @@ function markGone(page: Page, event: Event): void {
 export function parametersLine(page: Page, { form, stack, seed, milliseconds }: HistoryItem): string {
   const loras = stack.filter(({ enabled }) => enabled).map(({ name, scale }) => `${name} × ${scale}`);
   return [
-    `${page.texts.seed.toLowerCase()} ${seed}`,
+    page.text("seedOf", seed),
     `${form.sampler} ${form.schedule}`,
-    `${form.steps} ${page.texts.steps.toLowerCase()}`,
-    `${page.texts.cfg.toLowerCase()} ${form.cfg}`,
+    page.text("stepsOf", form.steps),
+    page.text("guidanceOf", form.cfg),
     ...loras,
     page.text("seconds", (milliseconds / MILLISECONDS_A_SECOND).toFixed(1)),
   ].join(" · ");
@@ -131,7 +131,7 @@ function queueView(page: Page, actions: Actions): TemplateResult | typeof nothin
         ({ id, title, seed, pictures }) =>
           html`<li>
             <span class="name">${title}</span>
-            <span class="muted numbers">${pictures > 1 ? `${pictures} × ` : ""}${page.texts.seed.toLowerCase()} ${seed}</span>
+            <span class="muted numbers">${pictures > 1 ? `${pictures} × ` : ""}${page.text("seedOf", seed)}</span>
             <button class="plain" type="button" title=${page.text("takeOut", title)} @click=${() => actions.cancel(id)}>
               ${closeIcon}<span class="visually-hidden">${page.text("takeOut", title)}</span>
             </button>
