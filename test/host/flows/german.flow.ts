@@ -30,15 +30,14 @@ interface ElementLike {
 
 /** Runs in the page: its texts, and those of some elements that do not fit where they stand. */
 function textsOfPage(fitting: string): { readonly texts: string[]; readonly cut: string[] } {
-  const { querySelectorAll } = document as { querySelectorAll(selector: string): ArrayLike<ElementLike> };
-  const elements = Array.from(querySelectorAll.call(document, "body *:not(script, style)"));
+  const all = (selector: string): ElementLike[] =>
+    Array.from((document as { querySelectorAll(selector: string): ArrayLike<ElementLike> }).querySelectorAll(selector));
+  const elements = all("body *:not(script, style)");
   const leaves = elements.filter(({ childElementCount }) => childElementCount === 0);
   const own = leaves.map(({ textContent }) => textContent?.trim() ?? "");
   const attributes = ["aria-label", "title", "placeholder"];
   const named = elements.flatMap((element) => attributes.map((name) => element.getAttribute(name) ?? ""));
-  const cut = Array.from(querySelectorAll.call(document, fitting)).filter(
-    ({ scrollWidth, clientWidth }) => clientWidth > 0 && scrollWidth > clientWidth + 1,
-  );
+  const cut = all(fitting).filter(({ scrollWidth, clientWidth }) => clientWidth > 0 && scrollWidth > clientWidth + 1);
   return { texts: [...own, ...named], cut: cut.map(({ textContent }) => textContent?.trim() ?? "") };
 }
 
