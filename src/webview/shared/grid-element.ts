@@ -1,18 +1,15 @@
-import { html, LitElement, nothing, type TemplateResult } from "lit";
+import { html, LitElement, type PropertyValues, type TemplateResult } from "lit";
 import { classMap } from "lit/directives/class-map.js";
-import type { Column, Sort } from "./table-model.ts";
-import { nextSort } from "./table-model.ts";
 import { setStyles } from "./set-styles.ts";
+import { cellId, GridRows, type GridRow } from "./grid-rows.ts";
+import { nextSort, type Column, type Sort } from "./table-model.ts";
+
+export type { GridRow };
 
 const ROW_HEIGHT = 24;
-/** Rows drawn above and below what is seen, so that fast scrolling shows no gaps. */
-const OVERSCAN = 8;
+/** Rows drawn above and below what is seen, so that what scrolls by a step shows no gaps; even, see `#visible`. */
+const OVERSCAN = 4;
 const NAME_WIDTH = 320;
-
-/** A row of any webview; its index in the unsorted list tells it from others. */
-export interface GridRow {
-  readonly index: number;
-}
 
 /**
  * A table of any number of rows, of which only those that are seen are in the document. To assistive technology it is a grid with all
@@ -37,7 +34,8 @@ export class GridElement extends LitElement {
   /** The cell that keys move; row −1 is the header. */
   #active = { row: 0, column: 0 };
   #frame = 0;
-  readonly #resized = new ResizeObserver(() => this.#draw());
+  #rows: GridRows | undefined;
+  readonly #resized = new ResizeObserver(() => this.#scrolled());
 
   constructor() {
     super();
@@ -80,10 +78,11 @@ export class GridElement extends LitElement {
   }
 
   override render(): TemplateResult {
-    const { first, last } = this.#visible();
     const { row, column } = this.#clamped();
-    const visible = this.rows.slice(first, last);
-    const width = { minWidth: `${this.columns.reduce((sum, each) => sum + (each.width ?? NAME_WIDTH), 0)}px` };
+    const layout = {
+      "--grid-columns": this.columns.map(({ width }) => (width === undefined ? `minmax(${NAME_WIDTH}px, 1fr)` : `${width}px`)).join(" "),
+      minWidth: `${this.columns.reduce((sum, each) => sum + (each.width ?? NAME_WIDTH), 0)}px`,
+    };
     return html`<div
       class="grid-viewport"
       role="grid"
@@ -91,72 +90,56 @@ export class GridElement extends LitElement {
       aria-label=${this.label}
       aria-rowcount=${this.rows.length + 1}
       aria-colcount=${this.columns.length}
-      aria-activedescendant=${this.#cellId(row, column)}
-      @scroll=${this.#draw}
+      aria-activedescendant=${cellId(row, column)}
+      @scroll=${this.#scrolled}
       @keydown=${this.#keyDown}
     >
-      <div class="grid-header" role="row" aria-rowindex="1" style=${setStyles(width)}>
+      <div class="grid-header" role="row" aria-rowindex="1" style=${setStyles(layout)}>
         ${this.columns.map((each, index) => this.#headerCell(each, index))}
       </div>
-      <div class="grid-body" role="rowgroup" style=${setStyles({ ...width, height: `${this.rows.length * ROW_HEIGHT}px` })}>
-        ${row >= 0 && (row < first || row >= last) ? this.#row(this.rows[row], row) : nothing}
-        ${visible.map((each, offset) => this.#row(each, first + offset))}
+      <div class="grid-body" style=${setStyles({ ...layout, height: `${this.rows.length * ROW_HEIGHT}px` })}>
+        <div class="grid-rows" role="rowgroup" @click=${this.#click}></div>
       </div>
     </div>`;
   }
 
+  protected override firstUpdated(): void {
+    this.#rows = new GridRows(this.querySelector<HTMLElement>(".grid-rows")!, ROW_HEIGHT);
+  }
+
+  protected override updated(changed: PropertyValues): void {
+    super.updated(changed);
+    this.#showRows();
+  }
+
   #headerCell(column: Column<GridRow>, index: number): TemplateResult {
+    const { row, column: active } = this.#clamped();
     const isSorted = this.sort?.column === column.id;
     const direction = isSorted ? (this.sort!.descending ? "descending" : "ascending") : "none";
     const mark = isSorted ? (this.sort!.descending ? "▾" : "▴") : "";
     return html`<div
-      id=${this.#cellId(-1, index)}
-      class=${classMap({ "grid-cell": true, number: column.isNumeric, active: this.#isActive(-1, index) })}
+      id=${cellId(-1, index)}
+      class=${classMap({ "grid-cell": true, number: column.isNumeric, active: row === -1 && active === index })}
       role="columnheader"
-      aria-colindex=${index + 1}
       aria-sort=${direction}
       title=${column.about ?? column.title}
-      style=${setStyles(cellStyle(column))}
       @click=${() => this.#sortBy(index)}
     >
       <span class="grid-title">${column.title}</span><span class="grid-sort" aria-hidden="true">${mark}</span>
     </div>`;
   }
 
-  #row(row: GridRow | undefined, place: number): TemplateResult | typeof nothing {
-    if (!row) return nothing;
-    const isSelected = row.index === this.selected;
-    return html`<div
-      class=${classMap({ "grid-row": true, selected: isSelected, odd: place % 2 === 1 })}
-      role="row"
-      aria-rowindex=${place + 2}
-      aria-selected=${isSelected}
-      style=${setStyles({ transform: `translateY(${place * ROW_HEIGHT}px)` })}
-      @click=${(event: MouseEvent) => this.#click(event, place)}
-    >
-      ${this.columns.map((column, index) => {
-        const text = column.text(row);
-        return html`<div
-          id=${this.#cellId(place, index)}
-          class=${classMap({ "grid-cell": true, number: column.isNumeric, active: this.#isActive(place, index) })}
-          role="gridcell"
-          aria-colindex=${index + 1}
-          title=${column.width === undefined ? column.value(row) : nothing}
-          style=${setStyles(cellStyle(column))}
-        >
-          ${column.width === undefined ? html`<bdi>${text}</bdi>` : text}
-        </div>`;
-      })}
-    </div>`;
+  #showRows(): void {
+    const { columns, rows, selected } = this;
+    this.#rows?.show({ columns, rows, selected, active: this.#clamped(), ...this.#visible() });
   }
 
-  /** Rows [first, last) that are seen, and some around them. */
+  /** Rows [first, last) that are seen, and some around them. The first is even, so that a row's element keeps its stripe. */
   #visible(): { readonly first: number; readonly last: number } {
-    const viewport = this.#viewport;
-    const top = viewport?.scrollTop ?? 0;
-    const height = viewport?.clientHeight ?? 600;
-    const first = Math.max(0, Math.floor(top / ROW_HEIGHT) - OVERSCAN);
-    return { first, last: Math.min(this.rows.length, Math.ceil((top + height) / ROW_HEIGHT) + OVERSCAN) };
+    const { scrollTop = 0, clientHeight = 0 } = this.#viewport ?? {};
+    const top = Math.floor(scrollTop / ROW_HEIGHT);
+    const first = Math.max(0, top - (top % 2) - OVERSCAN);
+    return { first, last: Math.min(this.rows.length, Math.ceil((scrollTop + clientHeight) / ROW_HEIGHT) + OVERSCAN) };
   }
 
   #clamped(): { readonly row: number; readonly column: number } {
@@ -166,18 +149,14 @@ export class GridElement extends LitElement {
     };
   }
 
-  #isActive(row: number, column: number): boolean {
-    const active = this.#clamped();
-    return active.row === row && active.column === column;
-  }
-
-  #cellId(row: number, column: number): string {
-    return `cell-${row}-${column}`;
-  }
-
-  readonly #draw = (): void => {
+  readonly #scrolled = (): void => {
     cancelAnimationFrame(this.#frame);
-    this.#frame = requestAnimationFrame(() => this.requestUpdate());
+    this.#frame = requestAnimationFrame(() => {
+      const viewport = this.#viewport;
+      // Names that stay in place are costly, and where nothing is scrolled sideways they do so anyway.
+      viewport?.classList.toggle("sideways", viewport.scrollLeft > 0);
+      this.#showRows();
+    });
   };
 
   readonly #keyDown = (event: KeyboardEvent): void => {
@@ -207,11 +186,12 @@ export class GridElement extends LitElement {
     else this.#open(row);
   }
 
-  #click(event: MouseEvent, place: number): void {
-    const cell = (event.target as HTMLElement).closest("[aria-colindex]");
-    this.#activate(place, Number(cell?.getAttribute("aria-colindex") ?? 1) - 1);
-    this.#open(place);
-  }
+  readonly #click = (event: MouseEvent): void => {
+    const place = this.#rows!.placeOf(event.target);
+    if (!place) return;
+    this.#activate(place.row, place.column);
+    this.#open(place.row);
+  };
 
   #activate(row: number, column: number): void {
     this.#active = { row, column };
@@ -236,10 +216,6 @@ export class GridElement extends LitElement {
   #open(row: number): void {
     this.dispatchEvent(new CustomEvent<number>("open", { detail: this.rows[row]!.index }));
   }
-}
-
-function cellStyle({ width }: Column<GridRow>): Readonly<Record<string, string>> {
-  return width === undefined ? { flex: `1 0 ${NAME_WIDTH}px`, width: `${NAME_WIDTH}px` } : { flex: `0 0 ${width}px` };
 }
 
 customElements.define("redux-grid", GridElement);
