@@ -80,7 +80,7 @@ export class GridElement extends LitElement {
   override render(): TemplateResult {
     const { row, column } = this.#clamped();
     const layout = {
-      "--grid-columns": this.columns.map(({ width }) => (width === undefined ? `minmax(${NAME_WIDTH}px, 1fr)` : `${width}px`)).join(" "),
+      gridTemplateColumns: this.columns.map(({ width }) => (width === undefined ? `minmax(${NAME_WIDTH}px, 1fr)` : `${width}px`)).join(" "),
       minWidth: `${this.columns.reduce((sum, each) => sum + (each.width ?? NAME_WIDTH), 0)}px`,
     };
     return html`<div
