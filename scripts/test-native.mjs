@@ -27,7 +27,7 @@ for (const variant of VARIANTS) {
   // All but the first are built where TensorRT's headers are (TENSORRT_HEADERS or TENSORRT_ROOT).
   const names = [
     "redux_tests",
-    ...["redux_tensorrt_tests", "redux_kind_tests", "redux_sampling_tests"].map((name) => join("tensorrt", name)),
+    ...["redux_tensorrt_tests", "redux_kind_tests", "redux_sampling_tests", "redux_stack_tests"].map((name) => join("tensorrt", name)),
   ];
   const built = names.map((name) =>
     [join(folder, "native", name), join(folder, "native", "Release", `${name}.exe`)].find((file) => existsSync(file)),

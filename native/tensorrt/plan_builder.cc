@@ -1,8 +1,9 @@
 #include "plan_builder.h"
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
-#include <set>
+#include <thread>
 #include <utility>
 
 #include "../cuda/native_error.h"
@@ -144,6 +145,7 @@ BuildReport BuildPlan(const TensorRtLibrary& library, Logger& logger, const Buil
   BuildReport result;
   const Clock::time_point started = Clock::now();
   const std::unique_ptr<nvinfer1::IBuilder> builder = library.CreateBuilder(logger);
+  builder->setMaxThreads(static_cast<int32_t>(std::max(1U, std::thread::hardware_concurrency())));
   const std::unique_ptr<nvinfer1::INetworkDefinition> network(builder->createNetworkV2(CreationFlags()));
   if (!network) Fail(logger, "gives no network for", options.onnx_file);
   const std::unique_ptr<nvonnxparser::IParser> parser = library.CreateParser(*network, logger);

@@ -100,7 +100,7 @@ async function timeSwitches(loaded: LoadedBundle, loras: readonly LoraReference[
     const entries = await read();
     const readTime = performance.now() - started;
     const { timings } = await loaded.engine.setStack(entries, signal);
-    switches.push({ stack, read: readTime, merge: timings.merge, refit: timings.refit, total: performance.now() - started });
+    switches.push({ stack, read: readTime + timings.read, merge: timings.merge, refit: timings.refit, total: performance.now() - started });
   };
   const load = async (reference: LoraReference): Promise<StackEntry> => ({
     delta: (await loaded.adapters.load(reference.file, signal)).delta,

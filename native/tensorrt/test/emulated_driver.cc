@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "../../cuda/cuda_types.h"
+#include "emulated_kernels.h"
 #include "emulated_latents.h"
 
 using namespace redux;
@@ -242,6 +243,7 @@ REDUX_EXPORT CUresult cuModuleUnload(CUmodule module) {
 REDUX_EXPORT CUresult cuModuleGetFunction(CUfunction* function, CUmodule, const char* name) {
   static const EmulatedKernel none{"", nullptr};
   const EmulatedKernel* found = FindEmulatedLatentKernel(name);
+  if (!found) found = FindEmulatedMergeKernel(name);
   *function = reinterpret_cast<CUfunction>(const_cast<EmulatedKernel*>(found ? found : &none));
   return kCudaSuccess;
 }

@@ -1,11 +1,33 @@
 /* The merge kernels on the host. */
 #include "emulated_kernels.h"
 
+#include <cstring>
+
+#include "bound_kernel.h"
 #include "emulation.h"
 
 #include "../../cuda/kernels/kernels.cu"
 
+namespace {
+
+template <auto kernel>
+std::function<void()> PrepareMerge(void** arguments, unsigned blocks) {
+  return [bound = Bind(kernel, arguments), blocks] { RunBlocks(blocks, kMergeThreads, bound); };
+}
+
+constexpr EmulatedKernel kMerges[] = {
+    {"merge_f32", PrepareMerge<merge_f32>}, {"merge_f16", PrepareMerge<merge_f16>}, {"merge_bf16", PrepareMerge<merge_bf16>}};
+
+}  // namespace
+
 namespace redux {
+
+const EmulatedKernel* FindEmulatedMergeKernel(const char* name) {
+  for (const EmulatedKernel& kernel : kMerges) {
+    if (std::strcmp(kernel.name, name) == 0) return &kernel;
+  }
+  return nullptr;
+}
 
 void EmulateMerge(int type, const GpuMergeJob* jobs, int job_count, const GpuTerm* terms, unsigned tiles, int* bad_job) {
   const auto kernel = type == kGpuFloat32 ? merge_f32 : type == kGpuFloat16 ? merge_f16 : merge_bf16;

@@ -3,9 +3,8 @@
 
 #include <cmath>
 #include <cstring>
-#include <tuple>
-#include <utility>
 
+#include "bound_kernel.h"
 #include "emulation.h"
 
 namespace {
@@ -35,17 +34,6 @@ namespace {
 void convert_elements(unsigned long long from, int from_type, unsigned long long to, int to_type, unsigned long long count) {
   const unsigned long long i = Element();
   if (i < count) Store(to, to_type, i, Load(from, from_type, i));
-}
-
-template <typename... Arguments, std::size_t... kPlaces>
-auto Bind(void (*kernel)(Arguments...), void** arguments, std::index_sequence<kPlaces...>) {
-  return [kernel, values = std::make_tuple(*static_cast<Arguments*>(arguments[kPlaces])...)] { std::apply(kernel, values); };
-}
-
-/** The kernel with a copy of the arguments. */
-template <typename... Arguments>
-auto Bind(void (*kernel)(Arguments...), void** arguments) {
-  return Bind(kernel, arguments, std::index_sequence_for<Arguments...>());
 }
 
 template <auto kernel>

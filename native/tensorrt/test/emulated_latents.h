@@ -1,15 +1,8 @@
 #pragma once
 
-#include <functional>
+#include "emulated_kernel.h"
 
 namespace redux {
-
-/** A kernel as the emulated driver launches it. */
-struct EmulatedKernel {
-  const char* name;
-  /** Copies the arguments, which stand as cuLaunchKernel takes them, and gives what runs the blocks with them. */
-  std::function<void()> (*prepare)(void** arguments, unsigned blocks);
-};
 
 /** Null where there is none of that name. */
 const EmulatedKernel* FindEmulatedLatentKernel(const char* name);

@@ -56,7 +56,8 @@ export class TensorRtEngine implements Engine {
       // Once one network has the new stack, the others get it too: half a stack is none.
       const times = isFirst ? await this.#changeFirst(network, changes, signal) : await this.#changeNext(network, changes);
       isFirst = false;
-      total.merge += times.upload + times.merge;
+      total.read += times.upload;
+      total.merge += times.merge;
       total.refit += times.refit;
     }
     this.#changed = new Set(reachable.map(({ name }) => name));
