@@ -7,8 +7,9 @@ import type { Architecture } from "../models/architecture.ts";
 import type { ModelConfiguration, VaeConfiguration } from "../models/configuration.ts";
 import { tensorFromImages, type RgbImage } from "./image.ts";
 import { latentsFromMoments } from "./latents.ts";
+import { linearDecoder } from "./linear-decoder.ts";
 import { randomTensor, TorchGenerator } from "./noise.ts";
-import { previewImage } from "./preview.ts";
+import { previewImage, type LinearDecoder } from "./preview.ts";
 import { sample } from "./samplers/sample.ts";
 import type { SamplerName } from "./samplers/sampler.ts";
 import { devicePlace, hostPlace, type RunInputs, type SamplingPlace } from "./sampling-place.ts";
@@ -119,7 +120,8 @@ function checkTokens({ context }: TextConditioning, { tokenRange }: ImageRequest
 
 /** A run with its noise drawn. */
 interface PreparedRun extends RunInputs {
-  readonly architecture: Architecture;
+  /** Absent where no previews are made. */
+  readonly previewDecoder: LinearDecoder | undefined;
   /** The sample at the schedule's first sigma. */
   readonly start: Float32Array;
   readonly generator: TorchGenerator;
@@ -131,12 +133,13 @@ async function prepareRun(
   conditioning: TextConditioning,
   vae: VaeConfiguration,
 ): Promise<PreparedRun> {
-  const { engine, architecture, configuration } = model;
+  const { engine, configuration } = model;
   const { batch, sampler, steps, cfg, cfgRescale } = request;
   const dims = latentDims(request, vae);
   const generator = new TorchGenerator(request.seed);
   const image = request.image ? await encodeImage(engine, request.image.picture, batch, vae, generator) : undefined;
   const noise = request.noise ?? randomTensor(generator, dims);
+  const previewDecoder = request.previewEvery ? await linearDecoder(model, request) : undefined;
   const schedule = makeSchedule({
     schedule: request.schedule,
     sampler,
@@ -145,7 +148,7 @@ async function prepareRun(
     ...(request.image && { strength: request.image.strength }),
   });
   return {
-    architecture,
+    previewDecoder,
     dims,
     vae,
     generator,
@@ -189,8 +192,8 @@ function isPreviewed(step: number, total: number, { previewEvery = 0 }: ImageReq
   return previewEvery > 0 && (step % previewEvery === 0 || step === total);
 }
 
-async function makePreview<L>(arithmetic: LatentArithmetic<L>, denoised: L, { dims, architecture }: PreparedRun) {
-  return previewImage(await arithmetic.toHost(denoised), dims, architecture);
+async function makePreview<L>(arithmetic: LatentArithmetic<L>, denoised: L, { dims, previewDecoder }: PreparedRun) {
+  return previewDecoder && previewImage(await arithmetic.toHost(denoised), dims, previewDecoder);
 }
 
 /** What stays the same at every step: the context, and for the SDXL family the pooled text with the sizes. */

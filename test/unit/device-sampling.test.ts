@@ -153,7 +153,9 @@ function onDevice(request: Partial<ImageRequest> = {}, beforeStep?: StandIn["bef
     components: engine.components,
     setStack: (...stack) => engine.setStack(...stack),
     run: (component, inputs) => {
-      if (component === "unet" || component === "vae_decoder") throw new Error(`The ${component} is run with arrays of the host.`);
+      // What previews need of the decoder is computed before the sampling begins.
+      const isSampling = component === "unet" || (component === "vae_decoder" && samplings.length > 0);
+      if (isSampling) throw new Error(`The ${component} is run with arrays of the host.`);
       return engine.run(component, inputs);
     },
     startSampling: async (options) => {
