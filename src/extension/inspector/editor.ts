@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { basename } from "node:path";
 import * as vscode from "vscode";
 import type { InspectionHeader } from "../../jobs/inspection/types.ts";
-import type { InspectorProtocol } from "../../webview/inspector/protocol.ts";
+import type { InspectedFile, InspectorProtocol } from "../../webview/inspector/protocol.ts";
 import type { Services } from "../commands/services.ts";
 import { VIEW_TYPES } from "../contributions.ts";
 import { copyText, saveFile } from "../webviews/files.ts";
@@ -49,11 +49,15 @@ export class InspectorEditor implements vscode.CustomReadonlyEditorProvider {
       panel.webview,
       session.handlers(() => server.send("changed", null)),
     );
-    const watcher = watch(uri, () => server.send("changed", null));
+    const watcher = watch(uri, () => {
+      session.forget();
+      server.send("changed", null);
+    });
     panel.onDidDispose(() => {
       server.dispose();
       watcher.dispose();
     });
+    session.begin();
     panel.webview.html = webviewHtml(panel.webview, extensionUri, {
       name: "inspector",
       title: fileName,
@@ -70,6 +74,8 @@ class InspectorSession {
   readonly #cache: string;
   #header: InspectionHeader | undefined;
   #base: FoundBase | undefined;
+  /** Begun before the page asks. */
+  #first: Promise<InspectedFile> | undefined;
 
   constructor(uri: vscode.Uri, services: Services, bases: InspectionBases, cache: string) {
     this.#uri = uri;
@@ -78,18 +84,29 @@ class InspectorSession {
     this.#cache = cache;
   }
 
+  /** Reads the header while the page is made: the two take as long. */
+  begin(): void {
+    this.#first = this.#read();
+    // What is wrong is told when the page asks.
+    this.#first.catch(() => {});
+  }
+
+  /** What was read before the page asked is of a file that is another now. */
+  forget(): void {
+    this.#first = undefined;
+  }
+
   handlers(changed: () => void): RequestHandlers<InspectorProtocol> {
     const { worker } = this.#services;
     return {
       open: async (_, { cancelOthers }) => {
         cancelOthers();
-        const remembered = await this.#bases.remembered(this.#uri.fsPath);
-        if (remembered) this.#base = remembered.path === null ? undefined : { path: remembered.path, reason: remembered.reason };
-        else if (this.#base && !existsSync(this.#base.path)) this.#base = undefined;
-        const header = await this.#open(this.#base);
-        this.#header = header;
-        if (!this.#base && !remembered) void this.#findBase(header, changed);
-        return { header, ...(this.#base && { baseReason: this.#base.reason }) };
+        const first = this.#first;
+        this.#first = undefined;
+        const file = await (first ?? this.#read());
+        this.#header = file.header;
+        if (!file.baseReason) void this.#findBase(file.header, changed);
+        return file;
       },
       statistics: ({ layers }, { cancellation }) => worker.request("inspection/statistics", { ...this.#target, layers }, cancellation),
       detail: ({ layer }, { cancellation }) => worker.request("inspection/detail", { ...this.#target, layer }, cancellation),
@@ -108,6 +125,14 @@ class InspectorSession {
     return { path: this.#uri.fsPath, cache: this.#cache, ...(base && { base: base.path }) };
   }
 
+  async #read(): Promise<InspectedFile> {
+    const remembered = await this.#bases.remembered(this.#uri.fsPath);
+    if (remembered) this.#base = remembered.path === null ? undefined : { path: remembered.path, reason: remembered.reason };
+    else if (this.#base && !existsSync(this.#base.path)) this.#base = undefined;
+    const base = this.#base;
+    return { header: await this.#open(base), ...(base && { baseReason: base.reason }) };
+  }
+
   async #open(base: FoundBase | undefined): Promise<InspectionHeader> {
     if (this.#uri.scheme !== "file") throw new Error(vscode.l10n.t("Only files on the disk of this machine can be inspected."));
     return this.#services.worker.request("inspection/open", this.#targetWith(base));
@@ -123,6 +148,7 @@ class InspectorSession {
   async #findBase(header: InspectionHeader, changed: () => void): Promise<void> {
     const file = this.#uri.fsPath;
     try {
+      if (await this.#bases.remembered(file)) return;
       const found = await this.#bases.find(header);
       if (!found || !(await this.#isRight(found))) return;
       // Another one was chosen meanwhile, or another file opened.

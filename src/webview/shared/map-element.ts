@@ -1,5 +1,5 @@
 import { html, LitElement, nothing, type TemplateResult } from "lit";
-import { cssColour, inkOn, sequentialScale } from "./colours.ts";
+import { cssColour, inkOn, sequentialScale, type ColourScale } from "./colours.ts";
 import { isDarkTheme } from "./theme.ts";
 import { largestBlock, largestCell, type MapBlock, type MapCell, type MapComponent } from "./network.ts";
 import { format } from "./page.ts";
@@ -37,7 +37,11 @@ export class MapElement extends LitElement {
   declare maximum: number | undefined;
   /** Changes with the theme, whose ground the colours stand on. */
   declare theme: number;
+  /** The square in the tab order. */
   #active = "";
+  /** The squares by their `data-cell`: one listener serves the hundreds of them. */
+  #cells: ReadonlyMap<string, ChosenCell> = new Map();
+  #scale: ColourScale = sequentialScale(true);
 
   protected override createRenderRoot(): this {
     return this;
@@ -45,12 +49,15 @@ export class MapElement extends LitElement {
 
   override render(): TemplateResult {
     const largest = this.maximum ?? largestCell(this.components);
+    this.#scale = sequentialScale(isDarkTheme());
+    this.#cells = new Map(chosenCells(this.components).map((cell) => [cellKey(cell), cell]));
+    // Of another network there may be no such square.
+    if (!this.#cells.has(this.#active)) [this.#active = ""] = this.#cells.keys();
     return html`${this.#legend(largest)} ${this.components.map((component) => this.#component(component, largest))}`;
   }
 
   #legend(largest: number): TemplateResult {
-    const scale = sequentialScale(isDarkTheme());
-    const stops = Array.from({ length: 11 }, (_, index) => cssColour(scale(index / 10)));
+    const stops = Array.from({ length: 11 }, (_, index) => cssColour(this.#scale(index / 10)));
     return html`<div class="map-legend" aria-hidden="true">
       <span class="numbers">0</span>
       <span class="map-ramp" style=${setStyles({ background: `linear-gradient(to right, ${stops.join(", ")})` })}></span>
@@ -71,7 +78,7 @@ export class MapElement extends LitElement {
             <th scope="col" role="columnheader" class="map-total">${this.texts.blockTotal}</th>
           </tr>
         </thead>
-        <tbody>
+        <tbody @click=${this.#click} @focusin=${this.#focusIn} @keydown=${this.#keyDown}>
           ${component.blocks.map((block) => this.#block(component, block, largest, longest))}
         </tbody>
       </table>
@@ -95,22 +102,18 @@ export class MapElement extends LitElement {
   }
 
   #cell(component: string, block: string, blockName: string, cell: MapCell, largest: number): TemplateResult {
-    const id = `${component}/${block}/${cell.role}`;
-    if (this.#active === "") this.#active = id;
-    const colour = cell.value === undefined ? undefined : sequentialScale(isDarkTheme())(largest === 0 ? 0 : cell.value / largest);
+    const key = cellKey({ component, block, role: cell.role });
+    const colour = cell.value === undefined ? undefined : this.#scale(largest === 0 ? 0 : cell.value / largest);
     const style = colour ? { backgroundColor: cssColour(colour), color: inkOn(colour) } : {};
     const label = format(this.texts.mapCell, blockName, this.#roleName(cell.role), this.#valueText(cell), cell.layers.length);
     return html`<td
       role="gridcell"
       class=${colour ? "map-cell" : "map-cell map-waiting"}
-      tabindex=${this.#active === id ? 0 : -1}
-      data-cell=${id}
+      tabindex=${this.#active === key ? 0 : -1}
+      data-cell=${key}
       aria-label=${label}
       title=${label}
       style=${setStyles(style)}
-      @click=${() => this.#choose(component, block, cell)}
-      @focus=${() => this.#focus(id)}
-      @keydown=${(event: KeyboardEvent) => this.#keyDown(event, component, block, cell)}
     >
       ${cell.layers.length > 1 ? html`<span aria-hidden="true">${cell.layers.length}</span>` : nothing}
     </td>`;
@@ -124,25 +127,30 @@ export class MapElement extends LitElement {
     return role === "other" ? this.texts.other : role;
   }
 
-  #choose(component: string, block: string, { role, layers }: MapCell): void {
-    this.dispatchEvent(new CustomEvent<ChosenCell>("choose", { detail: { component, block, role, layers } }));
-  }
+  readonly #click = (event: MouseEvent): void => this.#choose(squareOf(event));
 
-  #focus(id: string): void {
-    if (this.#active === id) return;
-    this.#active = id;
+  readonly #focusIn = (event: FocusEvent): void => {
+    const key = squareOf(event)?.dataset["cell"];
+    if (key === undefined || this.#active === key) return;
+    this.#active = key;
     this.requestUpdate();
-  }
+  };
 
-  #keyDown(event: KeyboardEvent, component: string, block: string, cell: MapCell): void {
-    if (event.key === "Enter" || event.key === " ") this.#choose(component, block, cell);
-    else if (!this.#move(event)) return;
+  readonly #keyDown = (event: KeyboardEvent): void => {
+    const square = squareOf(event);
+    if (!square) return;
+    if (event.key === "Enter" || event.key === " ") this.#choose(square);
+    else if (!this.#move(event.key, square)) return;
     event.preventDefault();
+  };
+
+  #choose(square: HTMLElement | undefined): void {
+    const detail = this.#cells.get(square?.dataset["cell"] ?? "");
+    if (detail) this.dispatchEvent(new CustomEvent<ChosenCell>("choose", { detail }));
   }
 
   /** To the next square in a direction, over what is empty. */
-  #move({ key, currentTarget }: KeyboardEvent): boolean {
-    const cell = currentTarget as HTMLTableCellElement;
+  #move(key: string, cell: HTMLTableCellElement): boolean {
     const row = cell.parentElement as HTMLTableRowElement;
     const squares = (each: Element | null) => Array.from(each?.querySelectorAll<HTMLElement>(".map-cell") ?? []);
     const sameColumn = Array.from(this.querySelectorAll<HTMLTableRowElement>("tbody tr")).flatMap((each) => {
@@ -157,6 +165,26 @@ export class MapElement extends LitElement {
     else line[line.indexOf(cell) + step]?.focus();
     return true;
   }
+}
+
+/** The square that an event is of. */
+function squareOf({ target }: Event): HTMLTableCellElement | undefined {
+  return (target instanceof Element && target.closest<HTMLTableCellElement>(".map-cell")) || undefined;
+}
+
+function cellKey({ component, block, role }: Pick<ChosenCell, "component" | "block" | "role">): string {
+  return `${component}/${block}/${role}`;
+}
+
+function chosenCells(components: readonly MapComponent[]): ChosenCell[] {
+  return components.flatMap(({ component, roles, blocks }) =>
+    blocks.flatMap(({ block, cells }) =>
+      roles.flatMap((role) => {
+        const layers = cells.get(role)?.layers;
+        return layers ? [{ component, block, role, layers }] : [];
+      }),
+    ),
+  );
 }
 
 export function componentName(component: string, texts: MapTexts): string {

@@ -48,6 +48,22 @@ export const flow: Flow = {
     );
     // A machine that is busy is slow at rest too.
     assert.ok(mean(frames) < 8 * Math.max(16.7, idle), "frames while scrolling");
+    await checkRows(again, "after jumps");
+    // Steps to both sides, within what is drawn and beyond it.
+    for (const step of [30, 90, -40, 700, -700, -1_000, 24, -24, -5_000]) {
+      await again
+        .locator(".grid-viewport")
+        .evaluate((element, by) => ((element as unknown as { scrollTop: number }).scrollTop += by), step);
+      await workbench.page.waitForTimeout(60);
+      await checkRows(again, `after a step of ${step}`);
+    }
+    await again.getByRole("searchbox").fill("blocks_3_1");
+    await again.locator("[role=columnheader]", { hasText: "Layer" }).click();
+    const filtered = await shownRows(again);
+    assert.ok(filtered.length > 10 && filtered.every(({ name }) => /_3_1_/.test(name)), "the rows are those of the filter");
+    await again.getByRole("searchbox").fill("");
+    await again.locator("[role=columnheader]", { hasText: "Layer" }).click();
+    await again.locator("[role=columnheader]", { hasText: "Layer" }).click();
     await grid.focus();
     await workbench.page.keyboard.press("Control+End");
     const last = again.locator(`[aria-rowindex='${LAYERS + 1}']`);
@@ -57,6 +73,41 @@ export const flow: Flow = {
     for (const { id } of findWorkers(server)) console.log(`    worker ${memory(id)} MB`);
   },
 };
+
+interface ShownRow {
+  readonly place: number;
+  readonly name: string;
+  readonly top: number;
+}
+
+/** The rows in the document, in its order, without the active one while it is out of view. */
+function shownRows(frame: Frame): Promise<ShownRow[]> {
+  return frame.locator(".grid-row:not(.away)").evaluateAll((rows) =>
+    (rows as unknown as RowElement[]).map((row) => ({
+      place: Number(row.getAttribute("aria-rowindex")) - 2,
+      name: row.children[0]!.textContent,
+      top: row.getBoundingClientRect().top,
+    })),
+  );
+}
+
+interface RowElement {
+  readonly children: ArrayLike<{ readonly textContent: string }>;
+  getAttribute(name: string): string | null;
+  getBoundingClientRect(): { readonly top: number };
+}
+
+/** Fails where a row is not where its number says, in the document's order and on the screen, or shows another layer. */
+async function checkRows(frame: Frame, when: string): Promise<void> {
+  const rows = await shownRows(frame);
+  const [first] = rows;
+  assert.ok(first && rows.length > 20, when);
+  for (const [index, { place, name, top }] of rows.entries()) {
+    assert.equal(place, first.place + index, when);
+    assert.match(name, new RegExp(`_${place}_attn1_to_q$`), when);
+    assert.equal(Math.round(top - first.top), index * 24, when);
+  }
+}
 
 /** Milliseconds between frames, at rest or while the grid is scrolled from its beginning to its end. */
 function frameTimes(frame: Frame, isScrolled: boolean): Promise<number[]> {
