@@ -1,9 +1,9 @@
 import { expect, test } from "vitest";
-import type { Memento } from "vscode";
 import { KeptJobs } from "../../src/extension/generation/kept-jobs.ts";
 import { JobQueue, type QueueJob, type Queued } from "../../src/extension/generation/queue.ts";
 import { type Cancellation, WorkerError } from "../../src/extension/worker/connection.ts";
 import type { JobProgress } from "../../src/worker/protocol.ts";
+import { memento } from "./memento.ts";
 
 const job = (title: string): QueueJob => ({ title, seed: "1", pictures: 1 });
 
@@ -113,20 +113,6 @@ test("jobs left behind come before those that run already", () => {
   all.queue.adopt([{ id: "left", job: job("left") }]);
   expect(shape(all)).toEqual(["a", ["left", "b"], undefined]);
 });
-
-/** As VS Code keeps it. */
-function memento(): Memento {
-  const values = new Map<string, unknown>();
-  return {
-    keys: () => [...values.keys()],
-    get: <T>(key: string, other?: T) => (values.has(key) ? (values.get(key) as T) : (other as T)),
-    update: (key, value) => {
-      if (value === undefined) values.delete(key);
-      else values.set(key, JSON.parse(JSON.stringify(value)));
-      return Promise.resolve();
-    },
-  };
-}
 
 test("a window takes over the jobs of windows that have ended, not of those that are open", () => {
   const memory = memento();

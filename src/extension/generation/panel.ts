@@ -13,6 +13,7 @@ import type { HistoryRecord } from "./history.ts";
 import { defaultForm, type GenerationSession } from "./session.ts";
 import { pictureFolders } from "./sources.ts";
 import { generationTexts } from "./texts.ts";
+import { removeUnusedSources } from "./unused-sources.ts";
 
 const VIEW_TYPE = "tensorrt.generation";
 /** While thousands of files are described, the page is told this often at most. */
@@ -87,8 +88,11 @@ class OpenPanel {
     this.#surroundings = surroundings;
     const { context, services, session } = surroundings;
     this.#engine = engine ?? "";
-    const storage = context.storageUri ?? context.globalStorageUri;
-    const dropped = vscode.Uri.joinPath(storage, "dropped");
+    const dropped = vscode.Uri.joinPath(context.storageUri ?? context.globalStorageUri, "dropped");
+    // Windows without a workspace share one folder, and know nothing of each other's history.
+    if (context.storageUri) {
+      removeUnusedSources(dropped.fsPath, services.memory).catch((error: unknown) => services.log.warn(String(error)));
+    }
     const icon = (theme: string): vscode.Uri => vscode.Uri.joinPath(context.extensionUri, "media", `generation-${theme}.svg`);
     panel.iconPath = { light: icon("light"), dark: icon("dark") };
     panel.webview.options = webviewOptions(context.extensionUri, [...pictureFolders(), dropped]);
