@@ -1,7 +1,7 @@
 import { basename } from "node:path";
 import * as vscode from "vscode";
 import type { AppliedStack, LoadedEngine } from "../../worker/protocol.ts";
-import type { ViewItem } from "../contributions.ts";
+import type { CommandId, ViewItem } from "../contributions.ts";
 import type { ModelFile } from "../files.ts";
 import type { StackEntry } from "../stack/entries.ts";
 import { detailOf, factsTooltip, fitText, formatBytes, formatScale, joined, stackSizeText } from "./texts.ts";
@@ -23,6 +23,12 @@ export interface FolderNode {
 /** A row of the stack; `uri` is that of the LoRA or delta. */
 export interface StackNode extends FileNode {
   readonly engine: string;
+}
+
+/** The row of an empty stack, which a person starts from. */
+export interface EmptyStackNode {
+  readonly kind: "emptyStack";
+  readonly item: vscode.TreeItem;
 }
 
 const WARNING = new vscode.ThemeIcon("warning", new vscode.ThemeColor("list.warningForeground"));
@@ -226,4 +232,13 @@ export function stackNode(engine: string, entry: StackEntry, applied: AppliedSta
   );
   item.contextValue = "stackEntry" satisfies ViewItem;
   return { engine, uri: vscode.Uri.file(file), kind: "stackEntry", item };
+}
+
+/** A view without rows takes no drop: that of an empty stack has this one. */
+export function emptyStackNode(engine: string): EmptyStackNode {
+  const item = new vscode.TreeItem(vscode.l10n.t("Add to Stack…"), vscode.TreeItemCollapsibleState.None);
+  item.id = `emptyStack:${engine}`;
+  item.iconPath = new vscode.ThemeIcon("add");
+  item.command = { command: "tensorrt.addToStack" satisfies CommandId, title: vscode.l10n.t("Add to Stack…") };
+  return { kind: "emptyStack", item };
 }

@@ -4,7 +4,7 @@ import { VIEWS } from "../contributions.ts";
 import { moved, withChanges, withEntry } from "../stack/entries.ts";
 import type { StackState, Stacks } from "../stack/stacks.ts";
 import { LORA_MIME, STACK_MIME, URI_LIST_MIME, dragFiles, droppedUris, isAdapterName } from "./drag.ts";
-import { type StackNode, stackNode } from "./nodes.ts";
+import { type EmptyStackNode, type StackNode, emptyStackNode, stackNode } from "./nodes.ts";
 import { Redraw } from "./redraw.ts";
 import { formatMilliseconds } from "./texts.ts";
 
@@ -15,8 +15,14 @@ function timesText({ applied }: StackState): string | undefined {
   return vscode.l10n.t("Applied in {0}: merge {1}, refit {2}", total!, merge!, refit!);
 }
 
+type Node = StackNode | EmptyStackNode;
+
+function isEntry(node: Node | undefined): node is StackNode {
+  return node?.kind === "stackEntry";
+}
+
 /** The LoRAs of a loaded engine in the order of their application, each with a box that switches it on and off. */
-export class StackView implements vscode.TreeDataProvider<StackNode>, vscode.TreeDragAndDropController<StackNode> {
+export class StackView implements vscode.TreeDataProvider<Node>, vscode.TreeDragAndDropController<Node> {
   readonly dropMimeTypes = [STACK_MIME, LORA_MIME, URI_LIST_MIME];
   readonly dragMimeTypes = [STACK_MIME, URI_LIST_MIME];
   readonly #stacks: Stacks;
@@ -24,7 +30,7 @@ export class StackView implements vscode.TreeDataProvider<StackNode>, vscode.Tre
   readonly #interactively: (change: () => Promise<unknown>) => Promise<unknown>;
   readonly #changed = new vscode.EventEmitter<void>();
   readonly onDidChangeTreeData = this.#changed.event;
-  #view: vscode.TreeView<StackNode> | undefined;
+  #view: vscode.TreeView<Node> | undefined;
 
   constructor(stacks: Stacks, interactively: (change: () => Promise<unknown>) => Promise<unknown>) {
     this.#stacks = stacks;
@@ -33,7 +39,7 @@ export class StackView implements vscode.TreeDataProvider<StackNode>, vscode.Tre
 
   /** The selected rows, which keys act on. */
   get selection(): readonly StackNode[] {
-    return this.#view?.selection ?? [];
+    return this.#view?.selection.filter(isEntry) ?? [];
   }
 
   register(): vscode.Disposable {
@@ -58,32 +64,34 @@ export class StackView implements vscode.TreeDataProvider<StackNode>, vscode.Tre
     );
   }
 
-  getTreeItem(node: StackNode): vscode.TreeItem {
+  getTreeItem(node: Node): vscode.TreeItem {
     return node.item;
   }
 
-  getChildren(node?: StackNode): StackNode[] {
+  getChildren(node?: Node): Node[] {
     const { engine } = this.#stacks;
     if (node || engine === undefined) return [];
     const { applied, problem } = this.#stacks.state(engine);
-    return this.#stacks.of(engine).map((entry) => stackNode(engine, entry, applied, problem));
+    const stack = this.#stacks.of(engine);
+    return stack.length === 0 ? [emptyStackNode(engine)] : stack.map((entry) => stackNode(engine, entry, applied, problem));
   }
 
-  handleDrag(nodes: readonly StackNode[], dragged: vscode.DataTransfer): void {
-    dragFiles(nodes, dragged, STACK_MIME);
+  handleDrag(nodes: readonly Node[], dragged: vscode.DataTransfer): void {
+    dragFiles(nodes.filter(isEntry), dragged, STACK_MIME);
   }
 
   /** Rows of its own are moved to before the target, files put on the stack there. */
-  async handleDrop(target: StackNode | undefined, dragged: vscode.DataTransfer): Promise<void> {
+  async handleDrop(row: Node | undefined, dragged: vscode.DataTransfer): Promise<void> {
     const { engine } = this.#stacks;
     if (engine === undefined) {
       void vscode.window.showInformationMessage(vscode.l10n.t("Load an engine first: the stack is that of a loaded engine."));
       return;
     }
+    const target = isEntry(row) ? row.uri.fsPath : undefined;
     const own: unknown = dragged.get(STACK_MIME)?.value;
     if (Array.isArray(own)) {
       const files = (own as StackNode[]).map(({ uri }) => uri.fsPath);
-      await this.#interactively(() => this.#stacks.change(engine, (stack) => moved(stack, files, target?.uri.fsPath)));
+      await this.#interactively(() => this.#stacks.change(engine, (stack) => moved(stack, files, target)));
       return;
     }
     const files = (await droppedUris(dragged)).map(({ fsPath }) => fsPath).filter(isAdapterName);
@@ -91,7 +99,7 @@ export class StackView implements vscode.TreeDataProvider<StackNode>, vscode.Tre
       void vscode.window.showWarningMessage(vscode.l10n.t("Only LoRAs (.safetensors) and deltas (.trt_lora) can be put on a stack."));
       return;
     }
-    const before = this.#stacks.of(engine).findIndex(({ file }) => file === target?.uri.fsPath);
+    const before = this.#stacks.of(engine).findIndex(({ file }) => file === target);
     await this.#interactively(() =>
       this.#stacks.change(engine, (stack) =>
         files.reduce((result, file, index) => withEntry(result, file, {}, before < 0 ? result.length : before + index), stack),
@@ -100,14 +108,17 @@ export class StackView implements vscode.TreeDataProvider<StackNode>, vscode.Tre
   }
 
   /** Switches the rows whose boxes were clicked; a box of a selected row stands for all that are selected. */
-  async #switch(items: readonly (readonly [StackNode, vscode.TreeItemCheckboxState])[]): Promise<void> {
-    const engine = items[0]?.[0].engine;
+  async #switch(items: readonly (readonly [Node, vscode.TreeItemCheckboxState])[]): Promise<void> {
+    const clicked = items.flatMap(([node, state]) =>
+      isEntry(node) ? [{ ...node, enabled: state === vscode.TreeItemCheckboxState.Checked }] : [],
+    );
+    const engine = clicked[0]?.engine;
     if (engine === undefined) return;
     const selected = this.selection.map(({ uri }) => uri.fsPath);
     await this.#stacks.change(engine, (stack) =>
-      items.reduce((result, [{ uri }, state]) => {
+      clicked.reduce((result, { uri, enabled }) => {
         const files = selected.includes(uri.fsPath) ? selected : [uri.fsPath];
-        return withChanges(result, files, { enabled: state === vscode.TreeItemCheckboxState.Checked });
+        return withChanges(result, files, { enabled });
       }, stack),
     );
   }
@@ -116,17 +127,17 @@ export class StackView implements vscode.TreeDataProvider<StackNode>, vscode.Tre
   #describe(): void {
     if (!this.#view) return;
     const { engine } = this.#stacks;
-    const state = engine === undefined ? undefined : this.#stacks.state(engine);
-    // A message would hide the text of an empty view.
-    const isEmpty = engine === undefined || this.#stacks.of(engine).length === 0;
     Object.assign(this.#view, {
       description: engine === undefined ? undefined : basename(engine),
-      message: isEmpty || !state ? undefined : messageOf(state),
+      // It would hide the welcome text of a view without an engine.
+      message: engine === undefined ? undefined : messageOf(this.#stacks.state(engine), this.#stacks.of(engine).length === 0),
     });
   }
 }
 
-function messageOf(state: StackState): string | undefined {
+function messageOf(state: StackState, isEmpty: boolean): string | undefined {
   if (state.applying) return vscode.l10n.t("Applying the stack…");
-  return state.problem ?? timesText(state);
+  if (state.problem !== undefined) return state.problem;
+  if (!isEmpty) return timesText(state);
+  return vscode.l10n.t("No LoRA is on this engine's stack. Drag LoRAs and deltas here from their view or from the explorer.");
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { checkAccessibility, webviewFrame } from "../harness/accessibility.ts";
 import type { Flow } from "../harness/flow.ts";
-import { untilRows } from "../harness/stack.ts";
+import { untilEmptyStack, untilRows } from "../harness/stack.ts";
 import type { Workbench } from "../harness/workbench.ts";
 import { exportDemoEngine } from "../harness/workspace.ts";
 
@@ -35,7 +35,7 @@ export const flow: Flow = {
 
     await workbench.command("TensorRT: Load Engine");
     await workbench.pick("Load Engine", "emoji-xl");
-    await workbench.welcome("No LoRA is on this engine's stack").waitFor({ timeout: 60_000 });
+    await untilEmptyStack(workbench);
     await workbench.command("TensorRT: Add to Stack…");
     await workbench.check("Add to Stack", "ink.safetensors");
     await page.keyboard.press("Enter");

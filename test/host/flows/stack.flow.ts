@@ -1,5 +1,5 @@
 import type { Flow } from "../harness/flow.ts";
-import { untilRows } from "../harness/stack.ts";
+import { untilEmptyStack, untilRows } from "../harness/stack.ts";
 import { THEMES } from "../harness/themes.ts";
 import { exportDemoEngine } from "../harness/workspace.ts";
 
@@ -12,7 +12,7 @@ export const flow: Flow = {
     await workbench.welcome("The stack holds the LoRAs of a loaded engine").waitFor({ timeout: 60_000 });
     await workbench.command("TensorRT: Load Engine");
     await workbench.pick("Load Engine", "emoji-xl");
-    await workbench.welcome("No LoRA is on this engine's stack").waitFor({ timeout: 60_000 });
+    await untilEmptyStack(workbench);
 
     await workbench.command("TensorRT: Add to Stack…");
     await workbench.check("Add to Stack", "ink.safetensors");
@@ -59,6 +59,6 @@ export const flow: Flow = {
     await page.keyboard.press("Delete");
     await untilRows(workbench, [/ink× 1\.00 · off/]);
     await workbench.command("TensorRT: Clear Stack");
-    await workbench.welcome("No LoRA is on this engine's stack").waitFor();
+    await untilEmptyStack(workbench);
   },
 };

@@ -1,5 +1,5 @@
 import type { Flow } from "../harness/flow.ts";
-import { untilRows } from "../harness/stack.ts";
+import { untilEmptyStack, untilRows } from "../harness/stack.ts";
 import type { Workbench } from "../harness/workbench.ts";
 import { exportDemoEngine } from "../harness/workspace.ts";
 
@@ -41,7 +41,7 @@ export const flow: Flow = {
     await workbench.openContainer();
     await workbench.command("TensorRT: Load Engine");
     await workbench.pick("Load Engine", "emoji-xl");
-    await workbench.welcome("No LoRA is on this engine's stack").waitFor({ timeout: 60_000 });
+    await untilEmptyStack(workbench);
     await workbench.command("TensorRT: Add to Stack…");
     await workbench.check("Add to Stack", "ink.safetensors");
     await workbench.check("Add to Stack", "opposite-hue.safetensors");
@@ -74,6 +74,6 @@ export const flow: Flow = {
     console.log(`    a key to the view's new number: median ${Math.round(times[5]!)} ms, longest ${Math.round(times.at(-1)!)} ms`);
 
     await page.keyboard.press("Delete");
-    await workbench.welcome("No LoRA is on this engine's stack").waitFor();
+    await untilEmptyStack(workbench);
   },
 };

@@ -1,6 +1,12 @@
 import assert from "node:assert/strict";
 import type { Workbench } from "./workbench.ts";
 
+/** Waits until the stack view is that of a loaded engine with nothing on it. */
+export async function untilEmptyStack(workbench: Workbench): Promise<void> {
+  await workbench.view("Stack").getByText("No LoRA is on this engine's stack").waitFor({ timeout: 60_000 });
+  await untilRows(workbench, [/Add to Stack…/]);
+}
+
 /** The stack view's rows from top to bottom, as they are read. */
 export async function stackRows(workbench: Workbench): Promise<string[]> {
   const found = workbench.view("Stack").locator(".monaco-list-row");

@@ -12,6 +12,12 @@ const CHROMIUM_ARGUMENTS = [
   "--disable-sync",
 ];
 
+/** How long VS Code puts off drawing a tree that has just changed, and a little more. */
+const REDRAW_MILLISECONDS = 600;
+
+/** Moves of the mouse that a drag is made of. */
+const DRAG_STEPS = 8;
+
 /** How long menus, notifications and pickers take to fade in or out. */
 const ANIMATION_MILLISECONDS = 400;
 
@@ -149,6 +155,22 @@ export class Workbench {
     await entry.hover();
     await this.page.keyboard.press("Enter");
     await entry.waitFor({ state: "detached" });
+  }
+
+  /** Drags something onto something else by the mouse, a little at a time; `key` is held while it is dropped. */
+  async drag(from: Locator, to: Locator, key?: "Shift"): Promise<void> {
+    const { keyboard, mouse } = this.page;
+    // Rows that have changed just now are drawn again for a while, and may move.
+    await this.page.waitForTimeout(REDRAW_MILLISECONDS);
+    await from.hover();
+    await mouse.down();
+    const { x, y, width, height } = (await to.boundingBox())!;
+    await mouse.move(x + width / 2, y + height / 2, { steps: DRAG_STEPS });
+    if (key) await keyboard.down(key);
+    // Where a drop would go is drawn, and a key is seen, by the moves that follow.
+    await mouse.move(x + width / 2 + 2, y + height / 2, { steps: DRAG_STEPS });
+    await mouse.up();
+    if (key) await keyboard.up(key);
   }
 
   /** An editor's tab with this name. */

@@ -59,12 +59,13 @@ test("a LoRA dragged from the explorer onto an engine becomes its delta", async 
 });
 
 /** A stack view whose stack is kept here, of an engine that is loaded. */
-function stackView(): { readonly view: StackView; readonly files: () => string[] } {
-  let stack: Stack = ["/l/a.safetensors", "/l/b.safetensors"].map((each) => ({ file: each, scale: 1, enabled: true }));
+function stackView(paths = ["/l/a.safetensors", "/l/b.safetensors"]): { readonly view: StackView; readonly files: () => string[] } {
+  let stack: Stack = paths.map((each) => ({ file: each, scale: 1, enabled: true }));
   const stacks = {
     engine: "/e/emoji-xl",
     change: (_engine: string, edit: (stack: Stack) => Stack) => Promise.resolve(void (stack = edit(stack))),
     of: () => stack,
+    state: () => ({ applying: false }),
   };
   return { view: new StackView(stacks as unknown as Stacks, (change) => change()), files: () => stack.map(({ file: each }) => each) };
 }
@@ -86,6 +87,22 @@ test("files of the explorer and rows of the deltas view are put on the stack whe
   new DeltasView({} as ModelFiles).handleDrag([adapterNode(file("/l/f.safetensors", "lora"))], rows);
   await view.handleDrop(undefined, rows);
   assert.equal(files().at(-1), "/l/f.safetensors");
+});
+
+test("an empty stack has a row to drop on, which is neither dragged nor one of its LoRAs", async () => {
+  const { view, files } = stackView([]);
+  const [row, ...others] = view.getChildren();
+  assert.deepEqual([row?.kind, others, view.selection], ["emptyStack", [], []]);
+  const dragged = new vscode.DataTransfer();
+  view.handleDrag([row!], dragged);
+  assert.equal([...dragged].length, 0);
+  dragged.set("text/uri-list", new vscode.DataTransferItem("file:///l/c.safetensors"));
+  await view.handleDrop(row, dragged);
+  assert.deepEqual(files(), ["/l/c.safetensors"]);
+  assert.deepEqual(
+    view.getChildren().map(({ kind }) => kind),
+    ["stackEntry"],
+  );
 });
 
 test("rows of the stack are moved to where they are dropped", async () => {
