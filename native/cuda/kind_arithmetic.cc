@@ -1,5 +1,6 @@
 #include "kind_arithmetic.h"
 
+#include <cstring>
 #include <utility>
 
 #include "kernels_ptx.h"
@@ -53,16 +54,18 @@ CUfunction KindArithmetic::FunctionOf(KindKernel kernel) const {
   }
 }
 
-std::optional<std::size_t> KindArithmetic::Run(const CudaStream& stream, const std::vector<KindProgram>& programs) {
-  if (programs.empty()) return std::nullopt;
+void KindArithmetic::Start(const CudaStream& stream, const std::vector<KindProgram>& programs) {
   const KindWaves waves = MakeKindWaves(programs);
   Grow(cuda_, scratch_, waves.scratch_bytes);
   const KindPlan plan = MakeKindPlan(programs, waves, scratch_.address());
-  Grow(cuda_, tables_, kFlagBytes + plan.tables.size());
+  const std::size_t bytes = kFlagBytes + plan.tables.size();
+  Grow(cuda_, tables_, bytes);
+  if (host_tables_.bytes() < bytes) host_tables_ = PinnedBuffer(cuda_, 2 * bytes);
+  std::memset(host_tables_.data(), 0, kFlagBytes);
+  std::memcpy(host_tables_.data() + kFlagBytes, plan.tables.data(), plan.tables.size());
+  stream.Upload(tables_.address(), host_tables_.data(), bytes);
   CUdeviceptr flag = tables_.address();
   CUdeviceptr steps = flag + kFlagBytes;
-  stream.Clear(flag, kFlagBytes);
-  stream.Upload(steps, plan.tables.data(), plan.tables.size());
   static_assert(static_cast<int>(kKindThreads) == static_cast<int>(kElementThreads), "all kernels have blocks of one size");
   for (const KindLaunch& launch : plan.launches) {
     CUdeviceptr jobs = steps + launch.offset;
@@ -73,9 +76,13 @@ std::optional<std::size_t> KindArithmetic::Run(const CudaStream& stream, const s
         cuda_->LaunchKernel(FunctionOf(launch.kernel), launch.blocks, 1, 1, kKindThreads, 1, 1, 0, stream.get(), arguments, nullptr),
         "starting a merge");
   }
-  int bad = 0;
-  stream.Download(&bad, flag, sizeof bad);
+  stream.Download(host_tables_.data(), flag, kFlagBytes);
+}
+
+std::optional<std::size_t> KindArithmetic::Finish(const CudaStream& stream) const {
   stream.Wait();
+  int bad = 0;
+  std::memcpy(&bad, host_tables_.data(), sizeof bad);
   if (bad == 0) return std::nullopt;
   return static_cast<std::size_t>(bad) - 1;
 }

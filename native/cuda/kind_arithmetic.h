@@ -6,6 +6,7 @@
 #include "cuda_stream.h"
 #include "device_buffer.h"
 #include "kind_plan.h"
+#include "pinned_buffer.h"
 
 namespace redux {
 
@@ -17,8 +18,10 @@ class KindArithmetic {
   KindArithmetic(const KindArithmetic&) = delete;
   KindArithmetic& operator=(const KindArithmetic&) = delete;
 
-  /** Runs all programs and waits. Gives the position of one whose new values have a NaN or an infinite number; none where all are finite. */
-  std::optional<std::size_t> Run(const CudaStream& stream, const std::vector<KindProgram>& programs);
+  /** Queues all programs. `Finish` is to be called before the next ones are started. */
+  void Start(const CudaStream& stream, const std::vector<KindProgram>& programs);
+  /** Waits for them. Gives the position of one whose new values have a NaN or an infinite number; none where all are finite. */
+  std::optional<std::size_t> Finish(const CudaStream& stream) const;
   /** Bytes that are kept for the next call. */
   std::size_t Bytes() const {
     return tables_.bytes() + scratch_.bytes();
@@ -37,6 +40,8 @@ class KindArithmetic {
   CUfunction cayley_ = nullptr;
   CUfunction turns_ = nullptr;
   DeviceBuffer tables_;
+  /** What goes to `tables_`, and the flag that comes back. */
+  PinnedBuffer host_tables_;
   DeviceBuffer scratch_;
 };
 

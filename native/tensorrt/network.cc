@@ -203,11 +203,12 @@ ChangeTimes Network::SetChanges(const std::vector<WeightChange>& changes, const 
   times.upload = MillisecondsSince(started);
   const Clock::time_point merging = Clock::now();
   arithmetic_->StartMerges(stream_, work.merges);
+  if (!work.programs.empty()) kinds_.get()->Start(stream_, work.programs);
   // While the GPU merges; it takes some milliseconds.
   const RefitSetting setting = Set(work.placed);
   if (const auto bad = arithmetic_->FinishMerges(stream_)) throw NotFinite(work.merged[*bad]->name);
   if (!work.programs.empty()) {
-    if (const auto bad = kinds_.get()->Run(stream_, work.programs)) throw NotFinite(work.programmed[*bad]->name);
+    if (const auto bad = kinds_.get()->Finish(stream_)) throw NotFinite(work.programmed[*bad]->name);
   }
   times.merge = MillisecondsSince(merging);
   const Clock::time_point refitting = Clock::now();

@@ -59,24 +59,28 @@ __device__ __forceinline__ void AddProducts(const Place& place, const GpuStep& s
 
 /** The steps that do something to each number by itself. */
 __device__ __forceinline__ void DoEach(const Place& place, const GpuStep& step, Tile& values) {
-  int outer[kColumnsOfThread];
-  int inner[kColumnsOfThread];
+  // Divisions are slow: the columns' places in a and b are found once for all rows. No factor has 2³¹ numbers.
+  const bool is_pair = step.kind == kStepKronecker;
+  int of_a[kColumnsOfThread];
+  int of_b[kColumnsOfThread];
 #pragma unroll
   for (int j = 0; j < kColumnsOfThread; ++j) {
-    outer[j] = place.Column(j) / step.block_columns;
-    inner[j] = place.Column(j) % step.block_columns;
+    const int outer = place.Column(j) / step.block_columns;
+    of_a[j] = outer * step.a.column_step;
+    of_b[j] = is_pair ? (place.Column(j) - outer * step.block_columns) * step.b.column_step : 0;
   }
 #pragma unroll
   for (int i = 0; i < kRowsOfThread; ++i) {
     const int row = place.Row(i);
-    if (row < step.first_row || row >= step.end_row) continue;
-    const int outer_row = (row - step.first_row) / step.block_rows;
-    const int inner_row = (row - step.first_row) % step.block_rows;
+    if (row < step.first_row || row >= step.end_row || row >= place.rows) continue;
+    const int outer = (row - step.first_row) / step.block_rows;
+    const int a_row = outer * step.a.row_step;
+    const int b_row = is_pair ? (row - step.first_row - outer * step.block_rows) * step.b.row_step : 0;
 #pragma unroll
     for (int j = 0; j < kColumnsOfThread; ++j) {
-      if (!place.Has(row, place.Column(j))) continue;
-      float factor = At(step.a, outer_row, outer[j]);
-      if (step.kind == kStepKronecker) factor *= At(step.b, inner_row, inner[j]);
+      if (place.Column(j) >= place.columns) continue;
+      float factor = Load(step.a.data, step.a.type, static_cast<unsigned long long>(a_row + of_a[j]));
+      if (is_pair) factor *= Load(step.b.data, step.b.type, static_cast<unsigned long long>(b_row + of_b[j]));
       if (step.kind == kStepScale) {
         values[i][j] *= step.offset + step.scale * factor;
       } else {
@@ -86,25 +90,63 @@ __device__ __forceinline__ void DoEach(const Place& place, const GpuStep& step, 
   }
 }
 
-/** Four numbers at `index`, a multiple of four, of which all are inside. */
-__device__ __forceinline__ void LoadFour(unsigned long long data, int type, unsigned long long index, float (&values)[kColumnsOfThread]) {
+/** A row's eight numbers at `index`, a multiple of eight, of which all are inside. */
+__device__ __forceinline__ void LoadRow(unsigned long long data, int type, unsigned long long index, float (&values)[kColumnsOfThread]) {
   if (type == kGpuFloat32) {
-    ReadFour(reinterpret_cast<const float*>(data) + index, values);
+    const float* from = reinterpret_cast<const float*>(data) + index;
+    ReadFour(from, &values[0]);
+    ReadFour(from + 4, &values[4]);
     return;
   }
-  const ushort4 four = reinterpret_cast<const ushort4*>(data)[index >> 2];
-  const unsigned short bits[4] = {four.x, four.y, four.z, four.w};
+  const uint4 eight = LoadEight(data, index, 8, true);
+  const unsigned words[4] = {eight.x, eight.y, eight.z, eight.w};
 #pragma unroll
-  for (int i = 0; i < 4; ++i) values[i] = type == kGpuFloat16 ? FloatOfHalf(bits[i]) : FloatOfBits(static_cast<unsigned>(bits[i]) << 16);
+  for (int j = 0; j < 8; ++j) {
+    const unsigned bits = words[j / 2] >> (j % 2 * 16) & 0xffffU;
+    values[j] = type == kGpuFloat16 ? FloatOfHalf(static_cast<unsigned short>(bits)) : FloatOfBits(bits << 16);
+  }
+}
+
+/** Stores a row's eight numbers at such an index. */
+__device__ __forceinline__ void StoreRow(unsigned long long data, int type, unsigned long long index, const float (&values)[kColumnsOfThread]) {
+  if (type == kGpuFloat32) {
+#pragma unroll
+    for (int part = 0; part < 2; ++part) {
+      float4 four;
+      four.x = values[4 * part];
+      four.y = values[4 * part + 1];
+      four.z = values[4 * part + 2];
+      four.w = values[4 * part + 3];
+      reinterpret_cast<float4*>(data)[(index >> 2) + part] = four;
+    }
+    return;
+  }
+  unsigned words[4] = {0, 0, 0, 0};
+#pragma unroll
+  for (int j = 0; j < 8; ++j) {
+    const unsigned bits = type == kGpuFloat16 ? HalfOfFloat(values[j]) : BfloatOfFloat(values[j]);
+    words[j / 2] |= bits << (j % 2 * 16);
+  }
+  uint4 eight;
+  eight.x = words[0];
+  eight.y = words[1];
+  eight.z = words[2];
+  eight.w = words[3];
+  reinterpret_cast<uint4*>(data)[index >> 3] = eight;
+}
+
+/** Whether a thread's eight numbers of a row are all inside or all outside, and stand at multiples of 16 bytes. */
+__device__ __forceinline__ bool InEights(unsigned long long data, int columns) {
+  return columns % 8 == 0 && data % 16 == 0;
 }
 
 __device__ __forceinline__ void LoadTile(const GpuPass& job, const Place& place, Tile& values) {
-  const bool in_fours = job.columns % 4 == 0;
+  const bool in_eights = InEights(job.from, job.columns);
 #pragma unroll
   for (int i = 0; i < kRowsOfThread; ++i) {
     const unsigned long long index = static_cast<unsigned long long>(place.Row(i)) * job.columns + place.Column(0);
-    if (in_fours && place.Has(place.Row(i), place.Column(0))) {
-      LoadFour(job.from, job.from_type, index, values[i]);
+    if (in_eights && place.Has(place.Row(i), place.Column(0))) {
+      LoadRow(job.from, job.from_type, index, values[i]);
       continue;
     }
 #pragma unroll
@@ -116,6 +158,7 @@ __device__ __forceinline__ void LoadTile(const GpuPass& job, const Place& place,
 
 /** Whether all of the thread's numbers could be stored. */
 __device__ __forceinline__ bool StoreTile(const GpuPass& job, const Place& place, const Tile& values) {
+  const bool in_eights = InEights(job.to, job.columns);
   bool is_good = true;
 #pragma unroll
   for (int i = 0; i < kRowsOfThread; ++i) {
@@ -123,17 +166,22 @@ __device__ __forceinline__ bool StoreTile(const GpuPass& job, const Place& place
 #pragma unroll
     for (int j = 0; j < kColumnsOfThread; ++j) {
       if (!place.Has(place.Row(i), place.Column(j))) continue;
-      Store(job.to, job.to_type, index + j, values[i][j]);
+      if (!in_eights) Store(job.to, job.to_type, index + j, values[i][j]);
       is_good = is_good && IsStorable(values[i][j], job.to_type);
     }
+    if (in_eights && place.Has(place.Row(i), place.Column(0))) StoreRow(job.to, job.to_type, index, values[i]);
   }
   return is_good;
 }
 
 /** Sums of squares over the tile's columns or rows, always in the same order. */
 __device__ __forceinline__ void SumSquares(const GpuPass& job, const Place& place, const Tile& values) {
-  __shared__ float sums[kKindRows * 17];
+  // One number more than there are threads to a row, or to a column: neighbours are in different banks.
+  enum { kOfRow = kKindColumns / kColumnsOfThread, kOfColumn = kKindRows / kRowsOfThread };
+  __shared__ float sums[kKindColumns * (kOfColumn + 1)];
   const int thread = static_cast<int>(threadIdx.x);
+  const int part_of_row = ColumnOfThread(0) / kColumnsOfThread;
+  const int part_of_column = thread / 64 * 8 + thread % 32 / 4;
   const bool over_columns = job.sum_axis == kSumRows;
   float of_columns[kColumnsOfThread] = {};
 #pragma unroll
@@ -147,16 +195,17 @@ __device__ __forceinline__ void SumSquares(const GpuPass& job, const Place& plac
       of_row += square;
       of_columns[j] += square;
     }
-    if (over_columns) sums[RowOfThread(i) * 17 + thread % 16] = of_row;
+    if (over_columns) sums[RowOfThread(i) * (kOfRow + 1) + part_of_row] = of_row;
   }
   if (!over_columns) {
 #pragma unroll
-    for (int j = 0; j < kColumnsOfThread; ++j) sums[ColumnOfThread(j) * 17 + thread / 16] = of_columns[j];
+    for (int j = 0; j < kColumnsOfThread; ++j) sums[ColumnOfThread(j) * (kOfColumn + 1) + part_of_column] = of_columns[j];
   }
   __syncthreads();
   if (thread < (over_columns ? kKindRows : kKindColumns)) {
     float sum = 0.0F;
-    for (int part = 0; part < 16; ++part) sum += sums[thread * 17 + part];
+    const int parts = over_columns ? kOfRow : kOfColumn;
+    for (int part = 0; part < parts; ++part) sum += sums[thread * (parts + 1) + part];
     float* out = reinterpret_cast<float*>(job.to);
     const int row = place.first_row + thread;
     const int column = place.first_column + thread;

@@ -2,15 +2,18 @@
 
 /* What the kernels of kinds.cu and rotations.cu share: finding a block's job, and products of matrices tile by tile. */
 #include "kind_types.h"
+#include "matrix_units.h"
 #include "numbers.h"
 
 namespace {
 
 enum {
   kDepth = 8,  // Of a product, computed at a time.
-  kRowsOfThread = 8,
-  kColumnsOfThread = 4,
+  kRowsOfThread = kUnitThreadRows,
+  kColumnsOfThread = kKindColumns / 8,
 };
+static_assert(static_cast<int>(kKindRows) == static_cast<int>(kUnitRows) && static_cast<int>(kKindThreads) == static_cast<int>(kUnitThreads),
+              "threads have the places in a tile that the matrix units give them");
 
 /** The last of the jobs that begins at this block's tile or before it. */
 template <typename Job>
@@ -30,11 +33,11 @@ __device__ __forceinline__ int FindJob(const Job* jobs, int count) {
 
 /** Where in a tile a thread's numbers stand. */
 __device__ __forceinline__ int RowOfThread(int i) {
-  return (i / 4) * 64 + static_cast<int>(threadIdx.x) / 16 * 4 + i % 4;
+  return UnitRow(i);
 }
 
 __device__ __forceinline__ int ColumnOfThread(int j) {
-  return static_cast<int>(threadIdx.x) % 16 * 4 + j;
+  return FirstUnitColumn<kColumnsOfThread>() + j;
 }
 
 __device__ __forceinline__ float At(const GpuMatrix& matrix, int row, int column) {
@@ -59,6 +62,13 @@ struct Window {
   __device__ __forceinline__ bool InRows() const {
     return matrix.column_step == 1;
   }
+  /** Whether the matrix units take it as it is. */
+  __device__ __forceinline__ bool InHalves() const {
+    return matrix.type == kGpuFloat16 && InRows() && matrix.data % 16 == 0 && matrix.row_step % 8 == 0 && columns % 8 == 0;
+  }
+  __device__ __forceinline__ HalfMatrix Halves() const {
+    return {matrix.data, rows, columns, matrix.row_step};
+  }
 };
 
 __device__ __forceinline__ void ReadFour(const float* from, float* to) {
@@ -80,16 +90,15 @@ __device__ __forceinline__ void Clear(Tile& tile) {
   }
 }
 
-/** product = left · right. All threads of the block must call it, with the same depth. */
+/** product = left · right in fp32, of any matrices. */
 template <typename Left, typename Right>
-__device__ __forceinline__ void Multiply(const Left& left, const Right& right, int depth, Tile& product) {
+__device__ __forceinline__ void MultiplyFloats(const Left& left, const Right& right, int depth, Tile& product) {
   // Four numbers more than needed: rows begin in different banks of shared memory.
   __shared__ __align__(16) float left_tile[kDepth][kKindRows + 4];
   __shared__ __align__(16) float right_tile[kDepth][kKindColumns + 4];
   const int thread = static_cast<int>(threadIdx.x);
   const bool left_in_rows = left.InRows();
   const bool right_in_rows = right.InRows();
-  Clear(product);
   for (int start = 0; start < depth; start += kDepth) {
 #pragma unroll
     for (int part = 0; part < kKindRows * kDepth / kKindThreads; ++part) {
@@ -110,15 +119,41 @@ __device__ __forceinline__ void Multiply(const Left& left, const Right& right, i
     for (int deep = 0; deep < kDepth; ++deep) {
       float rows[kRowsOfThread];
       float columns[kColumnsOfThread];
-      ReadFour(&left_tile[deep][RowOfThread(0)], &rows[0]);
-      ReadFour(&left_tile[deep][RowOfThread(4)], &rows[4]);
+#pragma unroll
+      for (int i = 0; i < kRowsOfThread; ++i) rows[i] = left_tile[deep][RowOfThread(i)];
       ReadFour(&right_tile[deep][ColumnOfThread(0)], &columns[0]);
+      ReadFour(&right_tile[deep][ColumnOfThread(4)], &columns[4]);
 #pragma unroll
       for (int i = 0; i < kRowsOfThread; ++i) {
 #pragma unroll
         for (int j = 0; j < kColumnsOfThread; ++j) product[i][j] += rows[i] * columns[j];
       }
     }
+    __syncthreads();
+  }
+}
+
+/** product = left · right. All threads of the block must call it, with the same depth. */
+template <typename Left, typename Right>
+__device__ __forceinline__ void Multiply(const Left& left, const Right& right, int depth, Tile& product) {
+  Clear(product);
+  MultiplyFloats(left, right, depth, product);
+}
+
+/** Of matrices in memory: by the matrix units where both are fp16. */
+__device__ __forceinline__ void Multiply(const Window& left, const Window& right, int depth, Tile& product) {
+  __shared__ __align__(16) HalfRow left_tile[kKindRows];
+  __shared__ __align__(16) HalfRow right_tile[kKindColumns];
+  Clear(product);
+  if (!left.InHalves() || !right.InHalves()) {
+    MultiplyFloats(left, right, depth, product);
+    return;
+  }
+  for (int start = 0; start < depth; start += kHalfDepth) {
+    FillLeft(left_tile, left.Halves(), left.first_row, start);
+    FillRight<kColumnsOfThread>(right_tile, right.Halves(), right.first_column, start);
+    __syncthreads();
+    MultiplyHalves<kColumnsOfThread>(left_tile, right_tile, 1.0F, product);
     __syncthreads();
   }
 }

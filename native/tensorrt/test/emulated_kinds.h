@@ -7,7 +7,7 @@
 
 namespace redux {
 
-/** What KindArithmetic::Run does, on the host: addresses are the host's. Small sizes only. */
+/** What KindArithmetic does, on the host: addresses are the host's. Small sizes only. */
 std::optional<std::size_t> EmulateKinds(const std::vector<KindProgram>& programs);
 
 }  // namespace redux
