@@ -1,7 +1,7 @@
 import { describe, expect, test, vi } from "vitest";
 import type { ComparisonDetail } from "../../src/jobs/comparison/types.ts";
 import { comparisonDetailCsv, spectrumFigure } from "../../src/webview/compare/detail-figures.ts";
-import { detailCsv } from "../../src/webview/inspector/detail-csv.ts";
+import { detailCsv, histogramFigure, spectrumFigure as layerSpectrum } from "../../src/webview/inspector/detail-figures.ts";
 import { DetailLoader, type OpenDetail } from "../../src/webview/shared/detail-loader.ts";
 import { chartSvg } from "../../src/webview/shared/figure-svg.ts";
 import { commonWords, lastPart, shortName } from "../../src/webview/shared/layer-names.ts";
@@ -76,6 +76,35 @@ test("a detail as CSV: one number a line, the histogram by the middles of its bi
     "count,0.5,0",
     "",
   ]);
+});
+
+describe("the figures of a layer", () => {
+  const known = { statistics: { name: "x", kind: "LoRA", nan: 0, infinite: 0 }, rows: 2, columns: 2 };
+  const texts = {
+    spectrum: "s",
+    spectrumX: "i",
+    spectrumY: "σ",
+    spectrumEnergy: "energy",
+    histogram: "h",
+    histogramX: "x",
+    histogramY: "n",
+  };
+
+  test("the energy curve rises to all of ‖Δ‖², on an axis of its own", () => {
+    const { series } = layerSpectrum({ ...known, singularValues: [2, 1, 1, 0] }, texts);
+    expect(series[0]!.y).toEqual([2, 1, 1, 0]);
+    expect(series[1]).toMatchObject({ isShare: true, y: [4 / 6, 5 / 6, 1, 1] });
+    // Nothing has no energy.
+    expect(layerSpectrum({ ...known, singularValues: [0, 0] }, texts).series[1]!.y).toEqual([0, 0]);
+  });
+
+  test("the histogram has its bins' middles; where it is logarithmic, empty ones are below one", () => {
+    const detail = { ...known, histogram: { from: -1, to: 1, counts: [3, 0, 1, 0] } };
+    const linear = histogramFigure(detail, false, texts);
+    expect([linear.x, linear.series[0]!.y, linear.isLog]).toEqual([[-0.75, -0.25, 0.25, 0.75], [3, 0, 1, 0], false]);
+    const logarithmic = histogramFigure(detail, true, texts);
+    expect([logarithmic.series[0]!.y, logarithmic.isLog]).toEqual([[3, 0.5, 1, 0.5], true]);
+  });
 });
 
 describe("the detail of a comparison", () => {

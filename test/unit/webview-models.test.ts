@@ -5,7 +5,7 @@ import { trainingMetadata } from "../../src/webview/inspector/training-metadata.
 import { chartSvg, mapSvg } from "../../src/webview/shared/figure-svg.ts";
 import { largestCell, networkMap } from "../../src/webview/shared/network.ts";
 import { formatBytes, formatNumber, formatShare } from "../../src/webview/shared/numbers.ts";
-import { filterRows, nextSort, sortRows, toCsv, type Column } from "../../src/webview/shared/table-model.ts";
+import { filterRows, nextSort, sortRows, toCsv, toJson, type Column } from "../../src/webview/shared/table-model.ts";
 
 interface Row {
   readonly name: string;
@@ -58,6 +58,10 @@ describe("the table", () => {
 
   test("copies as CSV with quotes where a name needs them", () => {
     expect(toCsv(ROWS.slice(1, 3), COLUMNS)).toBe('name,norm\r\nb.9,\r\n"a ""x"", y",-1\r\n');
+  });
+
+  test("copies as JSON, what is missing left out", () => {
+    expect(JSON.parse(toJson(ROWS.slice(1, 3), COLUMNS))).toEqual([{ name: "b.9" }, { name: 'a "x", y', norm: -1 }]);
   });
 });
 
@@ -114,6 +118,20 @@ describe("metadata of trainers", () => {
       { tag: "cat", count: 5 },
       { tag: "dog", count: 3 },
     ]);
+  });
+
+  test("what kohya's tools write of their folders and times is readable", () => {
+    const { settings } = trainingMetadata({
+      ss_dataset_dirs: JSON.stringify({ "10_cat": { n_repeats: 10, img_count: 24 }, odd: null }),
+      ss_training_started_at: "1700000000.5",
+      ss_training_finished_at: "soon",
+    });
+    expect(settings).toEqual([
+      ["dataset_dirs", "10_cat: 24 × 10\nodd"],
+      ["training_started_at", new Date(1_700_000_000_500).toLocaleString()],
+      ["training_finished_at", "soon"],
+    ]);
+    expect(trainingMetadata({ ss_dataset_dirs: "[broken" }).settings).toEqual([["dataset_dirs", "[broken"]]);
   });
 
   test.each(["", "{", "[1]", '{"a":[]}', '{"a":{"b":null}}', '{"__proto__":{"x":1}}'])("whatever stands in tag frequencies: %s", (text) => {

@@ -2,11 +2,11 @@ import { html, nothing, type TemplateResult } from "lit";
 import type { LayerDescription, LayerDetail, VectorNorm } from "../../jobs/inspection/types.ts";
 import { detailFrame, figureHead, heatMapSection, missingSpectrum, warning } from "../shared/detail-frame.ts";
 import type { OpenDetail } from "../shared/detail-loader.ts";
-import type { ChartFigure } from "../shared/figure-svg.ts";
 import type { TileSource } from "../shared/heat-map-tiles.ts";
 import { formatNumber, formatShare } from "../shared/numbers.ts";
 import { numberList } from "../shared/page-frame.ts";
 import type { PictureFormat } from "../shared/page-shell.ts";
+import { histogramFigure, spectrumFigure } from "./detail-figures.ts";
 import type { InspectorTexts } from "./protocol.ts";
 
 export type FigureName = "histogram" | "spectrum" | "heatMap";
@@ -72,20 +72,6 @@ function histogramSection(props: DetailProps, detail: LayerDetail): TemplateResu
   </section>`;
 }
 
-export function histogramFigure({ histogram }: LayerDetail, isLog: boolean, texts: InspectorTexts): ChartFigure {
-  const { from, to, counts } = histogram!;
-  const width = (to - from) / counts.length;
-  return {
-    title: texts.histogram,
-    x: counts.map((_, index) => from + (index + 0.5) * width),
-    xLabel: texts.histogramX,
-    yLabel: texts.histogramY,
-    isLog,
-    // The logarithm of no element is not to be drawn.
-    series: [{ label: texts.histogramY, y: isLog ? counts.map((count) => Math.max(count, 0.5)) : counts, kind: "bars" }],
-  };
-}
-
 function spectrumSection(props: DetailProps, detail: LayerDetail): TemplateResult | typeof nothing {
   const { texts, theme, onSave } = props;
   if (detail.spectrumReason !== undefined) return missingSpectrum(detail.spectrumReason, texts);
@@ -94,24 +80,6 @@ function spectrumSection(props: DetailProps, detail: LayerDetail): TemplateResul
     ${figureHead(texts.spectrum, texts, (format) => onSave(detail, "spectrum", format))}
     <redux-chart .figure=${spectrumFigure(detail, texts)} .theme=${theme}></redux-chart>
   </section>`;
-}
-
-/** The singular values, and what share of ‖Δ‖² the first of them have. */
-export function spectrumFigure({ singularValues = [] }: LayerDetail, texts: InspectorTexts): ChartFigure {
-  const total = singularValues.reduce((sum, value) => sum + value * value, 0);
-  let sum = 0;
-  const energy = singularValues.map((value) => (total === 0 ? 0 : Math.min(1, (sum += value * value) / total)));
-  return {
-    title: texts.spectrum,
-    x: singularValues.map((_, index) => index + 1),
-    xLabel: texts.spectrumX,
-    yLabel: texts.spectrumY,
-    isLog: false,
-    series: [
-      { label: texts.spectrumY, y: singularValues, kind: "line" },
-      { label: texts.spectrumEnergy, y: energy, kind: "line", isShare: true },
-    ],
-  };
 }
 
 function heatMap({ layer, texts, theme, tiles, onSave }: DetailProps, detail: LayerDetail): TemplateResult {

@@ -21,7 +21,9 @@ const SETTINGS = [
   "ss_steps",
   "ss_max_train_steps",
   "ss_num_train_images",
+  "ss_dataset_dirs",
   "ss_batch_size_per_device",
+  "ss_gradient_accumulation_steps",
   "ss_resolution",
   "ss_enable_bucket",
   "ss_mixed_precision",
@@ -34,7 +36,12 @@ const SETTINGS = [
   "ss_training_finished_at",
 ];
 
-const TIMES: ReadonlySet<string> = new Set(["ss_training_started_at", "ss_training_finished_at"]);
+/** How settings are read that are more than a word or a number. */
+const READERS: Readonly<Record<string, (text: string) => string>> = {
+  ss_dataset_dirs: datasetFolders,
+  ss_training_started_at: timeOf,
+  ss_training_finished_at: timeOf,
+};
 
 /** Tags shown at first; the rest on demand. */
 export interface TagCount {
@@ -55,9 +62,7 @@ export function trainingMetadata(metadata: Readonly<Record<string, string>>): Tr
   const words = TRIGGER_KEYS.flatMap((key) => listOf(metadata[key]));
   const settings = SETTINGS.flatMap((key): [string, string][] => {
     const value = metadata[key];
-    return value === undefined || value === "" || value === "None"
-      ? []
-      : [[key.replace(/^ss_/, ""), TIMES.has(key) ? timeOf(value) : value]];
+    return value === undefined || value === "" || value === "None" ? [] : [[key.replace(/^ss_/, ""), READERS[key]?.(value) ?? value]];
   });
   return { triggerWords: Array.from(new Set(words)), settings, tags: tagCounts(metadata["ss_tag_frequency"]) };
 }
@@ -75,6 +80,17 @@ function timeOf(text: string): string {
   const seconds = Number(text);
   const time = new Date(seconds * 1000);
   return Number.isFinite(seconds) && !Number.isNaN(time.getTime()) ? time.toLocaleString() : text;
+}
+
+/** kohya's {folder: {n_repeats, img_count}}: "10_cat: 24 × 10", pictures and how often each is taken. */
+function datasetFolders(text: string): string {
+  const folders = parseJson(text);
+  if (!isObject(folders)) return text;
+  const lines = Object.entries(folders).map(([folder, counts]: [string, unknown]) => {
+    const { img_count: pictures, n_repeats: repeats } = isObject(counts) ? (counts as Readonly<Record<string, unknown>>) : {};
+    return typeof pictures === "number" && typeof repeats === "number" ? `${folder}: ${pictures} × ${repeats}` : folder;
+  });
+  return lines.join("\n");
 }
 
 /** kohya's {folder: {tag: count}}. */

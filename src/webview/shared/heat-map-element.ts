@@ -84,7 +84,8 @@ export class HeatMapElement extends LitElement {
         @wheel=${this.#wheel}
         @pointerdown=${this.#pointerDown}
         @pointermove=${this.#pointerMove}
-        @pointerup=${() => (this.#dragged = undefined)}
+        @pointerup=${this.#drop}
+        @pointercancel=${this.#drop}
         @pointerleave=${() => this.#point(undefined)}
       ></canvas>
       <div class="map-legend" aria-hidden="true">
@@ -234,6 +235,10 @@ export class HeatMapElement extends LitElement {
       this.#schedule();
     }
     this.#point({ x: event.offsetX, y: event.offsetY });
+  };
+
+  readonly #drop = (): void => {
+    this.#dragged = undefined;
   };
 
   #point(place: { readonly x: number; readonly y: number } | undefined): void {

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Frame } from "playwright-core";
+import type { Frame, Page } from "playwright-core";
 import { checkAccessibility, webviewFrame } from "../harness/accessibility.ts";
 import type { Flow } from "../harness/flow.ts";
+import { until } from "../harness/processes.ts";
 
 export const flow: Flow = {
   name: "inspector: a LoRA's map, table by keys, details, figures and metadata, in every theme",
@@ -55,6 +56,17 @@ export const flow: Flow = {
       norms.toSorted((a, b) => b - a),
       "sorted by norm",
     );
+    await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
+    await frame.locator(".table-head").getByRole("button", { name: "Copy as CSV" }).click();
+    await frame.getByText("Copied.").waitFor({ timeout: 30_000 });
+    const csv = (await clipboard(page)).split("\r\n");
+    assert.match(csv[0]!, /^name,kind,shape,dtype,rank,effectiveRank,alpha,norm,relativeNorm,spectralNorm,/);
+    assert.equal(csv.length, 192 + 2);
+    await frame.locator(".table-head").getByRole("button", { name: "Copy as JSON" }).click();
+    await until("the copy as JSON", async () => (await clipboard(page)).startsWith("["));
+    const objects = JSON.parse(await clipboard(page)) as { readonly name: string; readonly norm: number }[];
+    assert.equal(objects[0]!.name, csv[1]!.split(",")[0]);
+    assert.ok(Math.abs(objects[0]!.norm - norms[0]!) < 1e-3);
     await grid.focus();
     for (const key of ["ArrowDown", "Home", "PageDown", "ArrowDown"]) await page.keyboard.press(key);
     const name = await activeText(frame);
@@ -67,6 +79,8 @@ export const flow: Flow = {
     assert.ok((await frame.locator(".detail h2").innerText()).includes(name));
     for (const figure of ["redux-chart >> nth=0", "redux-chart >> nth=1", "redux-heat-map"])
       assert.ok(await isPainted(frame, figure), figure);
+    await frame.locator(".detail").getByRole("button", { name: "Copy as CSV" }).click();
+    await until("the copy of the detail", async () => (await clipboard(page)).startsWith("what,index,value\r\nsingular value,1,"));
     await frame.getByLabel("Logarithmic").check();
     await workbench.screenshot("inspector-3-detail");
     await checkAccessibility(frame, "the detail");
@@ -111,6 +125,10 @@ interface Row {
 
 function activeText(frame: Frame): Promise<string> {
   return frame.locator(".grid-cell.active").innerText();
+}
+
+function clipboard(page: Page): Promise<string> {
+  return page.evaluate(() => (globalThis.navigator as unknown as { clipboard: { readText(): Promise<string> } }).clipboard.readText());
 }
 
 /** Whether a figure's canvas has more than one colour. */

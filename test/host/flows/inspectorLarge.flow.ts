@@ -36,6 +36,9 @@ export const flow: Flow = {
     await again.locator("#tab-layers[aria-selected=true]").waitFor({ timeout: 60_000 });
     assert.equal(await again.getByRole("searchbox").inputValue(), "blocks_11_1");
     await again.getByRole("searchbox").fill("");
+    await again.locator(".progress button", { hasText: "Stop" }).click();
+    await again.locator(".progress", { hasText: /Stopped at \d+ of 10000/ }).waitFor();
+    await again.locator(".progress button", { hasText: "Go on" }).click();
     await again.locator(".progress button", { hasText: "Stop" }).waitFor({ state: "detached", timeout: 240_000 });
     const grid = again.getByRole("grid");
     assert.equal(await grid.getAttribute("aria-rowcount"), String(LAYERS + 1));
