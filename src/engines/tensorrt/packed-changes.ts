@@ -21,7 +21,7 @@ export function packChanges(changes: readonly NativeChange[]): PackedChanges {
     const { scratch, code } = program;
     programs.push({ change, factors: program.factors.map((numbers) => factors.add(numbers)), scratch, code });
   });
-  return { names: changes.map(({ name }) => name), terms: Float64Array.from(terms), programs, ...factors.packed() };
+  return { names: changes.map(({ name }) => name), terms: new Float64Array(terms), programs, ...factors.packed() };
 }
 
 class FactorTable {
@@ -45,6 +45,6 @@ class FactorTable {
   }
 
   packed(): Pick<PackedChanges, "factors" | "files" | "data"> {
-    return { factors: Float64Array.from(this.#rows), files: [...this.#files.keys()], data: this.#data };
+    return { factors: new Float64Array(this.#rows), files: [...this.#files.keys()], data: this.#data };
   }
 }

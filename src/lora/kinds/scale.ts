@@ -7,7 +7,9 @@ export function alphaScale(factors: Factors, rank: number): number {
 }
 
 export function shapesOf(factors: Factors): FactorShapes {
-  return new Map(Array.from(factors, ([name, { shape }]) => [name, shape]));
+  const shapes = new Map<string, readonly number[]>();
+  for (const [name, { shape }] of factors) shapes.set(name, shape);
+  return shapes;
 }
 
 export function scaleInPlace(values: Float32Array, scale: number): Float32Array {
