@@ -61,7 +61,7 @@ export type Selected = readonly (Uri | FileNode)[] | undefined;
 /** What each command takes and gives. */
 export interface Commands {
   "tensorrt.exportEngine": (argument?: Selection | ExportArguments) => Promise<Jobs["export"]["result"] | undefined>;
-  "tensorrt.exportDelta": (argument?: Selection | DeltaArguments) => Promise<Jobs["delta"]["result"] | undefined>;
+  "tensorrt.exportDelta": (argument?: Selection | DeltaArguments, selected?: Selected) => Promise<Jobs["delta"]["result"] | undefined>;
   "tensorrt.convertDelta": (argument?: Selection | DeltaArguments) => Promise<Jobs["delta"]["result"] | undefined>;
   "tensorrt.generateImage": (argument?: Selection | GenerateArguments) => Promise<Jobs["generate"]["result"] | undefined>;
   "tensorrt.openGenerationPanel": (argument?: Selection | { readonly engine: string | Uri }) => Promise<void>;
@@ -99,7 +99,7 @@ export interface Commands {
   "tensorrt.clearStack": (argument?: Selection | StackArguments) => Promise<StackResult | undefined>;
   "tensorrt.chooseEngine": (argument?: Selection | StackArguments) => Promise<void>;
   "tensorrt.reveal": (argument?: Selection) => Promise<void>;
-  "tensorrt.delete": (argument?: Selection) => Promise<void>;
+  "tensorrt.delete": (argument?: Selection, selected?: Selected) => Promise<void>;
   "tensorrt.openSettings": (query?: string | Selection) => Promise<void>;
   "tensorrt.refresh": () => Promise<void>;
   "tensorrt.restartWorker": () => Promise<void>;

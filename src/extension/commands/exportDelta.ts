@@ -2,7 +2,7 @@ import { basename } from "node:path";
 import * as vscode from "vscode";
 import type { Jobs } from "../../worker/protocol.ts";
 import type { Commands, DeltaArguments } from "../contributions.ts";
-import { defined, isOptions, selectedPath, toPath } from "./arguments.ts";
+import { defined, isOptions, selectedPaths, toPath } from "./arguments.ts";
 import type { Services } from "./services.ts";
 import { askEngine, askLora } from "./suggest.ts";
 
@@ -41,22 +41,24 @@ export async function makeDelta(services: Services, options: Jobs["delta"]["opti
   return result;
 }
 
-/** LoRA to delta, for one engine. */
+/** LoRAs to deltas, for one engine. */
 export function exportDelta(services: Services): Commands["tensorrt.exportDelta"] {
   const { files, jobs, worker } = services;
-  return async (argument) => {
+  return async (argument, selection) => {
     if (isOptions<DeltaArguments>(argument, "lora")) return runDelta(services, argument);
     return jobs.interactively(async () => {
       const title = vscode.l10n.t("Export Delta");
-      await files.ready();
-      const selected = selectedPath(argument);
-      const selectedEngine = selected !== undefined && files.get(selected)?.summary.kind === "engine bundle" ? selected : undefined;
+      await files.ready("bundle");
+      const selected = selectedPaths(argument, selection);
+      const selectedEngine = selected.find((path) => files.get(path)?.summary.kind === "engine bundle");
       const loaded = worker.loadedEngines.map(({ path }) => path);
       const engine = selectedEngine ?? (await askEngine(files, title, loaded));
       if (engine === undefined) return undefined;
-      const lora = selectedEngine === undefined && selected !== undefined ? selected : await askLora(files, title, engine);
-      if (lora === undefined) return undefined;
-      return makeDelta(services, { engine, lora });
+      const loras = selected.filter((path) => path !== engine);
+      const asked = loras.length > 0 ? undefined : await askLora(files, title, engine);
+      let result: Jobs["delta"]["result"] | undefined;
+      for (const lora of asked === undefined ? loras : [asked]) result = await makeDelta(services, { engine, lora });
+      return result;
     });
   };
 }

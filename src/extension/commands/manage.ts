@@ -4,7 +4,7 @@ import type { ComponentSummary, Jobs } from "../../worker/protocol.ts";
 import { type Commands, setting } from "../contributions.ts";
 import type { ModelFile } from "../files.ts";
 import { requireTrust } from "../trust.ts";
-import { defined, selectedPath } from "./arguments.ts";
+import { defined, selectedPath, selectedPaths } from "./arguments.ts";
 import type { Services } from "./services.ts";
 import { askCheckpoint, askEngine } from "./suggest.ts";
 import { moveToTrash } from "./trash.ts";
@@ -27,18 +27,19 @@ export function reveal(): Commands["tensorrt.reveal"] {
   };
 }
 
-/** An engine, a LoRA or a delta to the trash. */
+/** Engines, LoRAs and deltas to the trash. */
 export function deleteFile(services: Services): Commands["tensorrt.delete"] {
   const { files, jobs, stacks, worker } = services;
-  return (argument) =>
+  return (argument, selected) =>
     jobs.interactively(async () => {
-      const path = selectedPath(argument);
-      if (path === undefined) return;
+      const paths = selectedPaths(argument, selected);
+      if (paths.length === 0) return;
       // Files that are open in the worker cannot be deleted on every system.
-      const isLoaded = worker.loadedEngines.some((engine) => engine.path === path);
-      const unload = async (): Promise<void> => (isLoaded ? worker.unloadEngine(path) : undefined);
-      if (!(await moveToTrash(vscode.Uri.file(path), unload))) return;
-      await stacks.forget(path);
+      const unload = async (): Promise<void> => {
+        for (const { path } of worker.loadedEngines) if (paths.includes(path)) await worker.unloadEngine(path);
+      };
+      const uris = paths.map((path) => vscode.Uri.file(path));
+      if (await moveToTrash(uris, unload)) for (const path of paths) await stacks.forget(path);
       await files.refresh();
     });
 }

@@ -34,7 +34,7 @@ export async function askCheckpoint(files: ModelFiles, title: string): Promise<s
   return pickFile(title, vscode.l10n.t("The checkpoint to export"), checkpointGroups(files), SAFETENSORS);
 }
 
-/** The one engine there is, or the one a person chooses, engines in memory first. */
+/** The engine that a person chooses, those in memory first. */
 export async function askEngine(files: ModelFiles, title: string, loaded: readonly string[]): Promise<string | undefined> {
   await files.ready("bundle");
   const engines = newestFirst(files.of("engine bundle"));

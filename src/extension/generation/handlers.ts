@@ -144,7 +144,7 @@ function pictureHandlers({
       for (const picture of record?.pictures ?? []) {
         const uri = vscode.Uri.file(picture);
         const exists = await Promise.resolve(vscode.workspace.fs.stat(uri)).catch(() => undefined);
-        if (exists && !(await moveToTrash(uri))) return null;
+        if (exists && !(await moveToTrash([uri]))) return null;
       }
       await session.setHistory(session.history.filter((each) => each !== record));
       return null;

@@ -3,8 +3,9 @@ import * as vscode from "vscode";
 import { VIEWS } from "../contributions.ts";
 import type { ModelFile, ModelFiles } from "../files.ts";
 import { fittingEngines } from "../fit.ts";
+import { type FolderNode, adapterNode, adapterTooltip, folderNode } from "./adapterNodes.ts";
 import { LORA_MIME, URI_LIST_MIME, dragFiles } from "./drag.ts";
-import { type FileNode, type FolderNode, adapterNode, adapterTooltip, folderNode } from "./nodes.ts";
+import type { FileNode } from "./nodes.ts";
 import { Redraw } from "./redraw.ts";
 
 /** Files of a folder that is shown unfolded; one with thousands stays folded until it is asked for. */

@@ -6,7 +6,8 @@ import type { ModelFile, ModelFiles } from "../files.ts";
 import type { Stacks } from "../stack/stacks.ts";
 import type { WorkerHost } from "../worker/host.ts";
 import { LORA_MIME, URI_LIST_MIME, droppedUris, isLoraName } from "./drag.ts";
-import { type FileNode, componentNodes, engineNode } from "./nodes.ts";
+import { componentNodes, engineNode } from "./engineNodes.ts";
+import type { FileNode } from "./nodes.ts";
 import { Redraw } from "./redraw.ts";
 
 export interface EnginesViewParts {

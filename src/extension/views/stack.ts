@@ -4,8 +4,8 @@ import { VIEWS } from "../contributions.ts";
 import { moved, withChanges, withEntry } from "../stack/entries.ts";
 import type { StackState, Stacks } from "../stack/stacks.ts";
 import { LORA_MIME, STACK_MIME, URI_LIST_MIME, dragFiles, droppedUris, isAdapterName } from "./drag.ts";
-import { type EmptyStackNode, type StackNode, emptyStackNode, stackNode } from "./nodes.ts";
 import { Redraw } from "./redraw.ts";
+import { type EmptyStackNode, type StackNode, emptyStackNode, stackNode } from "./stackNodes.ts";
 import { formatMilliseconds } from "./texts.ts";
 
 /** How long the last change took: "Applied in 61 ms: merge 18 ms, refit 43 ms". */

@@ -32,6 +32,7 @@ export const flow: Flow = {
     const row = (name: string) => workbench.view("Engines").locator(".monaco-list-row").filter({ hasText: name });
     await row("emoji-xl").filter({ hasText: "SDXL" }).waitFor({ timeout: 60_000 });
     for (const name of ["for-an-h200", "incomplete"]) await row(name).locator(".codicon-warning").waitFor({ timeout: 60_000 });
+    assert.match((await row("for-an-h200").textContent()) ?? "", /^for-an-h200.*(GPU|driver).* · SDXL .* · compute 9\.0$/);
     assert.match((await row("incomplete").getAttribute("aria-label")) ?? "", /is missing from the engine bundle/);
     assert.match((await row("for-an-h200").getAttribute("aria-label")) ?? "", /GPU|driver/);
 
@@ -39,7 +40,8 @@ export const flow: Flow = {
     await row("emoji-xl").filter({ hasText: "in memory" }).waitFor({ timeout: 60_000 });
     await row("emoji-xl").click();
     await workbench.treeRow("text_encoder_2").waitFor();
-    for (let step = 0; step < 6; step++) await page.keyboard.press("ArrowDown");
+    const isReached = async (): Promise<boolean> => (await row("for-an-h200").and(page.locator(".focused")).count()) > 0;
+    for (let step = 0; step < 8 && !(await isReached()); step++) await page.keyboard.press("ArrowDown");
     for (const [name, theme] of Object.entries(THEMES)) {
       changeSettings({ "workbench.colorTheme": theme });
       await page.waitForTimeout(1_000);

@@ -32,10 +32,10 @@ export function demoEngine(): Promise<Jobs["export"]["result"]> {
   return exported;
 }
 
-/** Runs `body` and gathers the messages that the extension shows meanwhile; each is answered with `answer`. */
+/** Runs `body` and gathers the messages that the extension shows meanwhile; each is answered with `answer`, or what that says of it. */
 export async function withMessages<R>(
   body: () => Promise<R>,
-  answer?: string,
+  answer?: string | ((message: string) => string),
 ): Promise<{ readonly result: R; readonly messages: string[] }> {
   const messages: string[] = [];
   const window = vscode.window as { -readonly [K in keyof typeof vscode.window]: (typeof vscode.window)[K] };
@@ -44,7 +44,7 @@ export async function withMessages<R>(
   for (const name of names) {
     window[name] = (message: string) => {
       messages.push(message);
-      return Promise.resolve(answer);
+      return Promise.resolve(typeof answer === "function" ? answer(message) : answer);
     };
   }
   try {

@@ -1,0 +1,76 @@
+import assert from "node:assert/strict";
+import { copyFileSync, existsSync, rmSync } from "node:fs";
+import { dirname, join } from "node:path";
+import * as vscode from "vscode";
+import type { ModelFile } from "../../../src/extension/files.ts";
+import { engineNode } from "../../../src/extension/views/engineNodes.ts";
+import { demoEngine, inWorkspace, withMessages } from "../harness/inside.ts";
+import { test } from "../harness/runner.ts";
+
+/** Copies of a LoRA under these names. */
+function copies(...names: readonly string[]): vscode.Uri[] {
+  return names.map((name) => {
+    const path = inWorkspace("loras", `${name}.safetensors`);
+    copyFileSync(inWorkspace("loras", "ink.safetensors"), path);
+    return vscode.Uri.file(path);
+  });
+}
+
+test("of several rows that are selected, all are deleted, after one question", async () => {
+  const [first, second, other] = copies("first", "second", "other");
+  const { messages } = await withMessages(
+    async () => vscode.commands.executeCommand("tensorrt.delete", first, [first, second]),
+    // A machine without a trash asks once more.
+    (message) => (message.startsWith("Move 2 files") ? "Move to Trash" : "Delete Permanently"),
+  );
+  assert.deepEqual(
+    [first, second, other].map((uri) => existsSync(uri!.fsPath)),
+    [false, false, true],
+  );
+  assert.ok(messages.length <= 2, messages.join("\n"));
+  rmSync(other!.fsPath);
+});
+
+test("turned away, nothing is deleted", async () => {
+  const uris = copies("first", "second");
+  await withMessages(async () => vscode.commands.executeCommand("tensorrt.delete", uris[0], uris));
+  for (const { fsPath } of uris) {
+    assert.ok(existsSync(fsPath));
+    rmSync(fsPath);
+  }
+});
+
+test("of several LoRAs that are selected, each becomes a delta", async () => {
+  const { bundle } = await demoEngine();
+  const loras = copies("first", "second");
+  const { messages } = await withMessages(async () =>
+    vscode.commands.executeCommand("tensorrt.exportDelta", loras[0], [vscode.Uri.file(bundle), ...loras]),
+  );
+  for (const name of ["first", "second"]) {
+    const delta = join(dirname(bundle), `emoji-xl_${name}_s1.00.trt_lora`);
+    assert.ok(existsSync(delta), delta);
+    rmSync(delta);
+  }
+  assert.equal(messages.length, 2);
+  for (const { fsPath } of loras) rmSync(fsPath);
+});
+
+test("an engine's row says what it was built for, and why it cannot run here before all else", () => {
+  const path = "/e/for-an-h200";
+  const summary = {
+    path,
+    kind: "engine bundle",
+    architectureLabel: "SDXL",
+    precision: "fp8",
+    backend: "tensorrt",
+    computeCapability: "9.0",
+  } as const;
+  const file: ModelFile = { uri: vscode.Uri.file(path), form: "bundle", bytes: 1, modified: 1, summary: { ...summary, bundleBytes: 7e9 } };
+  const usable = engineNode(file, { loaded: undefined, stackSize: 0, problem: undefined });
+  assert.equal(usable.item.description, "SDXL · fp8 · 7.0 GB · tensorrt · compute 9.0");
+  const problem = "There is no NVIDIA GPU.";
+  const unusable = engineNode(file, { loaded: undefined, stackSize: 0, problem });
+  assert.equal(unusable.item.description, `${problem} · SDXL · fp8 · 7.0 GB · tensorrt · compute 9.0`);
+  assert.equal(unusable.item.accessibilityInformation?.label, `for-an-h200, ${problem}`);
+  assert.equal(unusable.kind, "engine.unusable");
+});
