@@ -19,14 +19,6 @@
 #include "run_on_threads.h"
 #include "weight_merge.h"
 
-int failures = 0;
-
-void Check(bool condition, const std::string& what) {
-  if (condition) return;
-  ++failures;
-  std::printf("  FAILED: %s\n", what.c_str());
-}
-
 namespace {
 
 using namespace redux;
@@ -344,10 +336,7 @@ void TestMemoryRanges() {
 }  // namespace
 
 int main() {
-  const struct {
-    const char* name;
-    void (*run)();
-  } tests[] = {
+  return RunTests("", {
       {"fp16 to fp32 by definition", TestFloat16Widening},
       {"fp32 to fp16 rounds to nearest even", TestFloat16Narrowing},
       {"every kernel set converts as the plain one", TestConversionOfEveryKernelSet},
@@ -363,13 +352,5 @@ int main() {
       {"every MD5 kernel set as the plain one", TestMd5OfEveryKernelSet},
       {"counts of NaN and infinite values", TestNonFiniteCounts},
       {"MD5: errors and cancel", TestDigestErrorsAndCancel},
-  };
-  int failed = 0;
-  for (const auto& test : tests) {
-    failures = 0;
-    test.run();
-    std::printf("%s %s\n", failures ? "not ok" : "ok", test.name);
-    failed += failures > 0;
-  }
-  return failed > 0;
+  });
 }

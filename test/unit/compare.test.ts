@@ -1,20 +1,14 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { CompareResult, LayerComparison } from "../../src/jobs/comparison/types.ts";
 import { PlainArithmetic } from "../../src/lora/plain-arithmetic.ts";
 import { StackArithmetic } from "../../src/lora/stack-arithmetic.ts";
 import { EngineCache } from "../../src/jobs/engine-cache.ts";
 import { loraModule, numpyReference, randomNumbers, writeTensors } from "./inspection-support.ts";
-import { CHECKPOINT, HUE, INK, recordingContext, run } from "./jobs-support.ts";
+import { CHECKPOINT, HUE, INK, recordingContext, run, temporaryFolder } from "./jobs-support.ts";
 
 const engines = new EngineCache(new StackArithmetic(new PlainArithmetic()));
-let folder: string;
-beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), "compare-"));
-});
-afterAll(() => rm(folder, { recursive: true, force: true }));
+const folder = temporaryFolder();
 
 type Reference = Pick<LayerComparison, "normA" | "normB" | "cosine" | "ratio" | "difference" | "overlapOutputs" | "overlapInputs">;
 

@@ -1,7 +1,6 @@
-import { execFileSync } from "node:child_process";
 import { copyFileSync, existsSync, linkSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { afterAll, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { fromFloat32, toFloat32 } from "../../src/formats/numbers.ts";
 import { writeSafetensors } from "../../src/formats/safetensors-writer.ts";
 import { SafetensorsFile } from "../../src/formats/safetensors.ts";
@@ -9,44 +8,22 @@ import { BAKED_KEY } from "../../src/jobs/bake-output.ts";
 import { openCheckpoint } from "../../src/models/open-checkpoint.ts";
 import FOLDERS from "../fixtures/models/folders.json" with { type: "json" };
 import { writeSparseFile } from "../fixtures/models/sparse-file.ts";
-import {
-  CHECKPOINT,
-  failure,
-  filesUnder,
-  HUE,
-  INK,
-  newEngines,
-  recordingContext,
-  rewriteSafetensors,
-  run,
-  temporaryFolder,
-} from "./jobs-support.ts";
-import { hashTensors, hasPython, python, readMetadata, readTensors } from "./tools-support.ts";
+import { CHECKPOINT, failure, filesUnder, HUE, INK, recordingContext, rewriteSafetensors, run } from "./jobs-support.ts";
+import { mountSmallDisk } from "./small-disk.ts";
+import { hashTensors, hasPython, python, readMetadata, readTensors, toolTests } from "./tools-support.ts";
 
-const folder = temporaryFolder();
-const engines = newEngines();
+const { folder, engines, fresh, latents } = toolTests();
 const STACK = [
   { file: INK, scale: 0.7 },
   { file: HUE, scale: -0.4, textEncoderScale: 0.3 },
 ];
 let output: string;
-let count = 0;
-
-afterAll(() => engines.unloadAll());
 
 beforeEach(() => {
-  output = join(folder, `baked-${count++}.safetensors`);
+  output = fresh("baked");
 });
 
 const bake = (options: object) => run("bake", { checkpoint: CHECKPOINT, output, ...options }, engines);
-
-/** The latents of a picture. */
-async function latents(engine: string, lora: readonly object[]): Promise<Buffer> {
-  const file = join(folder, `latents-${count++}.safetensors`);
-  const picture = join(folder, `picture-${count++}.png`);
-  await run("generate", { engine, lora, prompt: "a red apple", steps: 2, seed: 5, output: picture, saveLatents: file }, engines);
-  return (await readTensors(file)).get("latents")!.bytes;
-}
 
 describe("a baked checkpoint", () => {
   test("keeps the order, names, dtypes, shapes and metadata, and every byte that no LoRA touches", async () => {
@@ -68,7 +45,7 @@ describe("a baked checkpoint", () => {
   test("says what was baked before, too", async () => {
     await bake({ lora: [STACK[0]] });
     const first = output;
-    output = join(folder, `baked-${count++}.safetensors`);
+    output = fresh("baked");
     await bake({ checkpoint: first, lora: [STACK[1]] });
     const files = (JSON.parse((await readMetadata(output))[BAKED_KEY]!) as { file: string }[]).map((each) => each.file);
     expect(files).toEqual(["ink.safetensors", "opposite-hue.safetensors"]);
@@ -81,7 +58,7 @@ describe("a baked checkpoint", () => {
     const baked = join(folder, "fp16-baked");
     await run("export", { checkpoint: output, output: baked }, engines);
     // The engine computes in fp32 on unrounded sums; the file has room for fp16.
-    const [stack, file] = [toFloat32(await latents(engine, STACK), "F32"), toFloat32(await latents(baked, []), "F32")];
+    const [stack, file] = [await latents(engine, STACK), await latents(baked, [])];
     const difference = Math.max(...stack.map((value, i) => Math.abs(value - file[i]!)));
     expect(difference / Math.max(...stack.map(Math.abs))).toBeLessThan(2e-2);
   });
@@ -99,8 +76,8 @@ describe("a baked checkpoint", () => {
     await bake({ checkpoint: wide, lora: STACK });
     await run("export", { checkpoint: output, output: baked }, engines);
     const expected = await latents(engine, STACK);
-    expect((await latents(baked, [])).equals(expected)).toBe(true);
-    expect((await latents(engine, [])).equals(expected)).toBe(false);
+    expect(await latents(baked, [])).toEqual(expected);
+    expect(await latents(engine, [])).not.toEqual(expected);
   });
 
   test("of an engine bundle is that of its checkpoint", async () => {
@@ -108,7 +85,7 @@ describe("a baked checkpoint", () => {
     await run("export", { checkpoint: CHECKPOINT, output: engine }, engines);
     await bake({ lora: STACK });
     const expected = await hashTensors(output);
-    output = join(folder, `baked-${count++}.safetensors`);
+    output = fresh("baked");
     await bake({ checkpoint: engine, lora: STACK });
     expect(await hashTensors(output)).toEqual(expected);
   });
@@ -119,7 +96,7 @@ describe("a baked checkpoint", () => {
     const { file } = await run("delta", { engine, lora: INK, output: join(folder, "ink.trt_lora") }, engines);
     await bake({ lora: [{ file: INK, scale: 0.5 }] });
     const expected = await hashTensors(output);
-    output = join(folder, `baked-${count++}.safetensors`);
+    output = fresh("baked");
     await bake({ lora: [{ file, scale: 0.5 }] });
     expect(await hashTensors(output)).toEqual(expected);
   });
@@ -137,7 +114,7 @@ describe("a baked checkpoint", () => {
       ],
     });
     const twice = await hashTensors(output);
-    output = join(folder, `baked-${count++}.safetensors`);
+    output = fresh("baked");
     await bake({ lora: [{ file: INK, scale: 0.75 }] });
     expect(await hashTensors(output)).toEqual(twice);
   });
@@ -256,7 +233,7 @@ describe("is refused, and nothing is left behind:", () => {
 describe("a diffusers folder", () => {
   /** One of the narrow models of make_models.py, all zeros. */
   async function writeFolder(architecture: keyof typeof FOLDERS): Promise<string> {
-    const path = join(folder, `${architecture}-${count++}`);
+    const path = fresh(architecture);
     for (const [name, content] of Object.entries(FOLDERS[architecture])) {
       mkdirSync(dirname(join(path, name)), { recursive: true });
       if (name.endsWith(".safetensors")) await writeSparseFile(join(path, name), content);
@@ -270,7 +247,7 @@ describe("a diffusers folder", () => {
     const before = await openCheckpoint(checkpoint);
     const weight = "cond_stage_model.transformer.text_model.encoder.layers.0.mlp.fc1.weight";
     const [rows, columns] = before.components.get("text_encoder")!.get(weight)!.shape as [number, number];
-    const lora = join(folder, `te-${count++}.safetensors`);
+    const lora = fresh("te");
     const factor = (name: string, shape: readonly number[], value: number) => ({
       name: `lora_te_text_model_encoder_layers_0_mlp_fc1.${name}.weight`,
       dtype: "F32",
@@ -296,20 +273,11 @@ describe("a diffusers folder", () => {
   });
 });
 
-test.skipIf(process.getuid?.() !== 0)("on a full disk nothing is left behind", async (context) => {
-  const disk = temporaryFolder();
-  try {
-    execFileSync("mount", ["-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], { stdio: "ignore" });
-  } catch {
-    context.skip("this process may not mount a disk");
-  }
-  try {
-    const error = await failure(bake({ lora: [STACK[0]], output: join(disk, "x.safetensors") }));
-    expect(error.code).toBe("disk.full");
-    expect(filesUnder(disk)).toEqual([]);
-  } finally {
-    execFileSync("umount", [disk]);
-  }
+test("on a full disk nothing is left behind", async (context) => {
+  const disk = mountSmallDisk(context, "1m");
+  const error = await failure(bake({ lora: [STACK[0]], output: join(disk, "x.safetensors") }));
+  expect(error.code).toBe("disk.full");
+  expect(filesUnder(disk)).toEqual([]);
 });
 
 test("a file that is there is replaced where that is allowed; a hard link of the source stays whole", async () => {

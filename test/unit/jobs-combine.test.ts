@@ -1,38 +1,18 @@
 import { truncateSync, copyFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { fromFloat32, toFloat32, type WeightDtype } from "../../src/formats/numbers.ts";
 import { writeSafetensors, type TensorSource } from "../../src/formats/safetensors-writer.ts";
 import { LoraFile } from "../../src/lora/lora-file.ts";
-import {
-  CHECKPOINT,
-  cli,
-  failure,
-  filesUnder,
-  HUE,
-  INK,
-  newEngines,
-  recordingContext,
-  rewriteSafetensors,
-  run,
-  temporaryFolder,
-} from "./jobs-support.ts";
-import { hashTensors, hasPython, python, readMetadata, readTensors } from "./tools-support.ts";
+import { CHECKPOINT, cli, failure, filesUnder, HUE, INK, recordingContext, rewriteSafetensors, run } from "./jobs-support.ts";
+import { hashTensors, hasPython, python, readMetadata, readTensors, toolTests } from "./tools-support.ts";
 
-const folder = temporaryFolder();
-const engines = newEngines();
+const { folder, engines, fresh, latents } = toolTests();
 let output: string;
-let count = 0;
-
-afterAll(() => engines.unloadAll());
 
 beforeEach(() => {
-  output = fresh();
+  output = fresh("lora");
 });
-
-function fresh(): string {
-  return join(folder, `lora-${count++}.safetensors`);
-}
 
 /** Numbers that repeat from run to run, the later ones smaller. */
 function numbers(size: number, seed: number): Float32Array {
@@ -115,17 +95,11 @@ async function expectSum(path: string, parts: readonly (readonly [string, number
   for (const [module, expected] of sums) expect(relativeDifference(found.get(module)!, expected), module).toBeLessThanOrEqual(tolerance);
 }
 
-async function latents(engine: string, lora: readonly object[]): Promise<Float32Array> {
-  const file = fresh();
-  await run("generate", { engine, lora, prompt: "a red apple", steps: 2, seed: 5, output: `${file}.png`, saveLatents: file }, engines);
-  return toFloat32((await readTensors(file)).get("latents")!.bytes, "F32");
-}
-
 describe("resize", () => {
   const resize = (options: object) => run("resize", { output, ...options }, engines);
 
   test("to the rank that a LoRA has keeps its factors", async () => {
-    const lora = await writeLora(fresh(), { dtype: "F16" });
+    const lora = await writeLora(fresh("lora"), { dtype: "F16" });
     const { layers, error } = await resize({ lora, rank: 6 });
     expect(error).toBe(0);
     expect(layers.map(({ from, to }) => [from, to])).toEqual([
@@ -138,7 +112,7 @@ describe("resize", () => {
   });
 
   test("keeps each layer's scale, the shapes of convolutions, biases, norms and dtypes", async () => {
-    const lora = await writeLora(fresh(), {
+    const lora = await writeLora(fresh("lora"), {
       dtype: "BF16",
       metadata: { ss_network_dim: "6", ss_training_comment: "mine", sshs_model_hash: "0" },
     });
@@ -161,7 +135,7 @@ describe("resize", () => {
     ["an energy", { energy: 0.9 }],
     ["both", { rank: 2, energy: 0.99 }],
   ])("by %s drops as much as it says", async (_name, options) => {
-    const lora = await writeLora(fresh());
+    const lora = await writeLora(fresh("lora"));
     const { layers, error } = await resize({ lora, ...options });
     const [before, after] = [await changes(lora), await changes(output)];
     let [dropped, total] = [0, 0];
@@ -205,7 +179,7 @@ print(json.dumps(found))`;
   });
 
   test("of other kinds leaves them alone, with a warning; of nothing but them is refused", async () => {
-    const lora = fresh();
+    const lora = fresh("lora");
     const loha = ["hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b"].map((name, i) =>
       tensor(`lora_unet_conv_in.${name}`, i % 2 === 0 ? [8, 2] : [2, 12]),
     );
@@ -221,7 +195,7 @@ print(json.dumps(found))`;
   });
 
   test("of PEFT's format with a configuration becomes kohya's, with the same change", async () => {
-    const lora = fresh();
+    const lora = fresh("lora");
     const module = "unet.down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k";
     const configuration = JSON.stringify({ "unet.r": 4, "unet.lora_alpha": 8, "unet.use_rslora": true });
     const tensors = [tensor(`${module}.lora_A.weight`, [4, 2048]), tensor(`${module}.lora_B.weight`, [6, 4])];
@@ -241,7 +215,7 @@ describe("merge-loras", () => {
   const merge = (options: object) => run("mergeLoras", { output, ...options }, engines);
 
   test("is the sum, with the sum of the ranks", async () => {
-    const [first, second] = [await writeLora(fresh(), { rank: 3 }), await writeLora(fresh(), { rank: 5, dtype: "F16" })];
+    const [first, second] = [await writeLora(fresh("lora"), { rank: 3 }), await writeLora(fresh("lora"), { rank: 5, dtype: "F16" })];
     const lora = [
       { file: first, scale: 0.7 },
       { file: second, scale: -1.5 },
@@ -285,9 +259,9 @@ describe("merge-loras", () => {
   });
 
   test("to a rank drops as much as it says", async () => {
-    const [first, second] = [await writeLora(fresh()), await writeLora(fresh())];
+    const [first, second] = [await writeLora(fresh("lora")), await writeLora(fresh("lora"))];
     const { layers } = await merge({ lora: [{ file: first }, { file: second, scale: 0.5 }], rank: 4 });
-    const exact = fresh();
+    const exact = fresh("lora");
     await run("mergeLoras", { lora: [{ file: first }, { file: second, scale: 0.5 }], output: exact }, engines);
     const [whole, found] = [await changes(exact), await changes(output)];
     for (const { name, from, to, error } of layers) {
@@ -297,7 +271,7 @@ describe("merge-loras", () => {
   });
 
   test("of names of several trainers is one layer; scales of blocks and text encoders act", async () => {
-    const [kohya, peft] = [fresh(), fresh()];
+    const [kohya, peft] = [fresh("lora"), fresh("lora")];
     const layer = "lora_unet_input_blocks_4_1_transformer_blocks_0_attn2_to_k";
     await writeSafetensors(kohya, [tensor(`${layer}.lora_down.weight`, [2, 2048]), tensor(`${layer}.lora_up.weight`, [6, 2])], {});
     const module = "unet.down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k";
@@ -319,7 +293,7 @@ describe("merge-loras", () => {
     [
       "another model's LoRA",
       async () => {
-        const other = fresh();
+        const other = fresh("lora");
         const module = "lora_te_text_model_encoder_layers_0_mlp_fc1";
         await writeSafetensors(other, [tensor(`${module}.lora_down.weight`, [2, 13]), tensor(`${module}.lora_up.weight`, [20, 2])], {});
         return other;
@@ -330,7 +304,7 @@ describe("merge-loras", () => {
     [
       "a LoHa",
       async () => {
-        const other = fresh();
+        const other = fresh("lora");
         const names = ["hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b"];
         await writeSafetensors(
           other,
@@ -345,8 +319,8 @@ describe("merge-loras", () => {
     [
       "one with NaN",
       async () => {
-        const other = fresh();
-        await rewriteSafetensors(await writeLora(fresh()), other, (each) =>
+        const other = fresh("lora");
+        await rewriteSafetensors(await writeLora(fresh("lora")), other, (each) =>
           each.name.endsWith("lora_up.weight")
             ? tensor(each.name, each.shape, "F32", new Float32Array(8 * 6 * 20).fill(NaN).slice(0, each.shape[0]! * 6))
             : each,
@@ -359,7 +333,7 @@ describe("merge-loras", () => {
     [
       "one that is cut off",
       async () => {
-        const other = fresh();
+        const other = fresh("lora");
         copyFileSync(INK, other);
         truncateSync(other, 100_000);
         return other;
@@ -369,7 +343,7 @@ describe("merge-loras", () => {
     ],
     ["a checkpoint", () => Promise.resolve(CHECKPOINT), "lora.unsupported", /not a LoRA/],
   ] as const)("%s is refused, and nothing is left behind", async (_name, make, code, message) => {
-    const [first, other] = [await writeLora(fresh()), await make()];
+    const [first, other] = [await writeLora(fresh("lora")), await make()];
     const before = filesUnder(folder);
     const error = await failure(merge({ lora: [{ file: first }, { file: other }] }));
     expect(error.message).toMatch(message);
@@ -378,7 +352,7 @@ describe("merge-loras", () => {
   });
 
   test("scales of 0 alone, no LoRA, and an output that is there are refused", async () => {
-    const lora = await writeLora(fresh());
+    const lora = await writeLora(fresh("lora"));
     expect((await failure(merge({ lora: [{ file: lora, scale: 0 }] }))).code).toBe("lora.noChange");
     expect((await failure(merge({ lora: [] }))).code).toBe("option.invalid");
     writeFileSync(output, "mine");

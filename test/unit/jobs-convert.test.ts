@@ -1,20 +1,18 @@
 import { join } from "node:path";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { DeltaFile } from "../../src/formats/delta-file.ts";
-import { fromFloat32, toFloat32 } from "../../src/formats/numbers.ts";
+import { fromFloat32 } from "../../src/formats/numbers.ts";
 import { writeSafetensors } from "../../src/formats/safetensors-writer.ts";
 import { SafetensorsFile } from "../../src/formats/safetensors.ts";
-import { CHECKPOINT, failure, filesUnder, INK, newEngines, recordingContext, run, temporaryFolder } from "./jobs-support.ts";
-import { hashTensors, readTensors } from "./tools-support.ts";
+import { CHECKPOINT, failure, filesUnder, INK, recordingContext, run } from "./jobs-support.ts";
+import { hashTensors, toolTests } from "./tools-support.ts";
 
-const folder = temporaryFolder();
-const engines = newEngines();
+const { folder, engines, fresh, latents } = toolTests();
 const engine = join(folder, "emoji");
 /** Whole weights in fp32, as other tools write them: those of the checkpoint with a LoRA, and one that did not change. */
 const version1 = join(folder, "ink-v1.trt_lora");
 const UNCHANGED = "model.diffusion_model.input_blocks.0.0.weight";
 let output: string;
-let count = 0;
 
 beforeAll(async () => {
   await run("export", { checkpoint: CHECKPOINT, output: engine }, engines);
@@ -34,19 +32,11 @@ beforeAll(async () => {
   await delta.close();
 });
 
-afterAll(() => engines.unloadAll());
-
 beforeEach(() => {
-  output = join(folder, `converted-${count++}.trt_lora`);
+  output = fresh("converted", ".trt_lora");
 });
 
 const convert = (options: object = {}) => run("delta", { engine, lora: version1, output, ...options }, engines);
-
-async function latents(lora: readonly object[]): Promise<Float32Array> {
-  const file = join(folder, `latents-${count++}.safetensors`);
-  await run("generate", { engine, lora, prompt: "a pear", steps: 2, seed: 3, output: `${file}.png`, saveLatents: file }, engines);
-  return toFloat32((await readTensors(file)).get("latents")!.bytes, "F32");
-}
 
 function difference(actual: Float32Array, expected: Float32Array): number {
   return Math.max(...actual.map((value, i) => Math.abs(value - expected[i]!))) / Math.max(...expected.map(Math.abs));
@@ -57,12 +47,12 @@ describe("a delta of version 1 that is converted", () => {
     const { matched, unmatched, cached } = await convert();
     expect([matched.length, unmatched, cached]).toEqual([192, [], false]);
     expect(matched).not.toContain(UNCHANGED);
-    expect(difference(await latents([{ file: output, scale }]), await latents([{ file: INK, scale }]))).toBeLessThan(1e-5);
+    expect(difference(await latents(engine, [{ file: output, scale }]), await latents(engine, [{ file: INK, scale }]))).toBeLessThan(1e-5);
   });
 
   test("holds exactly what version 1 gives in a stack", async () => {
     await convert();
-    const [bake1, bake2] = [join(folder, `b-${count++}.safetensors`), join(folder, `b-${count++}.safetensors`)];
+    const [bake1, bake2] = [fresh("baked"), fresh("baked")];
     await run("bake", { checkpoint: engine, lora: [{ file: version1, scale: 0.3 }], output: bake1 }, engines);
     await run("bake", { checkpoint: engine, lora: [{ file: output, scale: 0.3 }], output: bake2 }, engines);
     expect(await hashTensors(bake2)).toEqual(await hashTensors(bake1));
@@ -73,7 +63,7 @@ describe("a delta of version 1 that is converted", () => {
     const delta = await DeltaFile.open(output);
     await delta.close();
     expect([delta.version, delta.metadata.loraStrength, delta.metadata.dense]).toEqual([2, 0.5, true]);
-    expect(difference(await latents([{ file: output }]), await latents([{ file: INK, scale: 0.5 }]))).toBeLessThan(1e-5);
+    expect(difference(await latents(engine, [{ file: output }]), await latents(engine, [{ file: INK, scale: 0.5 }]))).toBeLessThan(1e-5);
   });
 
   test("to a rank keeps factors, says what that drops, and is small", async () => {
@@ -82,7 +72,7 @@ describe("a delta of version 1 that is converted", () => {
     const delta = await DeltaFile.open(output);
     await delta.close();
     expect([...delta.changes.values()].every((change) => change.kind === "lowRank" && change.rank <= 8)).toBe(true);
-    expect(difference(await latents([{ file: output }]), await latents([{ file: INK }]))).toBeLessThan(2e-2);
+    expect(difference(await latents(engine, [{ file: output }]), await latents(engine, [{ file: INK }]))).toBeLessThan(2e-2);
     expect((await failure(convert({ rank: 8 }))).code).toBe("file.exists");
     expect((await convert({ energy: 0.5, overwrite: true })).warnings.join()).toMatch(/differ from the changes by [4-7]\.\d\de-1/);
   });

@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { existsSync, linkSync, mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { copyFile } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import folders from "../fixtures/models/folders.json" with { type: "json" };
 import { writeSparseFile, type Shapes } from "../fixtures/models/sparse-file.ts";
 import { readEngineBundle } from "../../src/formats/engine-bundle.ts";
@@ -22,6 +22,7 @@ import {
   run,
   temporaryFolder,
 } from "./jobs-support.ts";
+import { mountSmallDisk } from "./small-disk.ts";
 
 const COMPONENTS = ["unet", "text_encoder", "text_encoder_2", "vae_encoder", "vae_decoder"];
 const folder = temporaryFolder();
@@ -343,40 +344,22 @@ describe("the output", () => {
     expect(error.message).toContain(output());
   });
 
-  describe.skipIf(process.getuid?.() !== 0 || process.platform !== "linux")("on a mounted disk (as root)", () => {
-    const disk = join(folder, "disk");
-    let mounted = false;
+  test("on a disk that is too small: refused before anything is written", async (context) => {
+    const disk = mountSmallDisk(context, "1m");
+    const error = await failure(run("export", { checkpoint: CHECKPOINT, output: join(disk, "bundle") }));
+    expect(error.code).toBe("disk.full");
+    expect(error.message).toMatch(/it needs 33\.4 MB, and 1\.05 MB are free/);
+    const converted = await failure(run("export", { checkpoint: CHECKPOINT, output: join(disk, "bundle"), precision: "fp32" }));
+    expect(converted.code).toBe("disk.full");
+    expect(filesUnder(disk)).toEqual([]);
+  });
 
-    beforeAll(() => {
-      mkdirSync(disk);
-      try {
-        execFileSync("mount", ["-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], { stdio: "ignore" });
-        mounted = true;
-      } catch {
-        // Containers may not mount.
-      }
-    });
-    afterAll(() => {
-      if (mounted) execFileSync("umount", [disk]);
-    });
-
-    test("that is too small: refused before anything is written", async (context) => {
-      if (!mounted) context.skip("this process may not mount a disk");
-      const error = await failure(run("export", { checkpoint: CHECKPOINT, output: join(disk, "bundle") }));
-      expect(error.code).toBe("disk.full");
-      expect(error.message).toMatch(/it needs 33\.4 MB, and 1\.05 MB are free/);
-      const converted = await failure(run("export", { checkpoint: CHECKPOINT, output: join(disk, "bundle"), precision: "fp32" }));
-      expect(converted.code).toBe("disk.full");
-      expect(filesUnder(disk)).toEqual([]);
-    });
-
-    test("that is read-only", async (context) => {
-      if (!mounted) context.skip("this process may not mount a disk");
-      execFileSync("mount", ["-o", "remount,ro", disk]);
-      const error = await failure(run("export", { checkpoint: CHECKPOINT, output: join(disk, "bundle") }));
-      expect(error.code).toBe("file.unwritable");
-      expect(error.message).toContain("read-only");
-    });
+  test("on a disk that is read-only", async (context) => {
+    const disk = mountSmallDisk(context, "1m");
+    execFileSync("mount", ["-o", "remount,ro", disk]);
+    const error = await failure(run("export", { checkpoint: CHECKPOINT, output: join(disk, "bundle") }));
+    expect(error.code).toBe("file.unwritable");
+    expect(error.message).toContain("read-only");
   });
 });
 

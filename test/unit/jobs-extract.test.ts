@@ -6,26 +6,13 @@ import type { TensorSource } from "../../src/formats/safetensors-writer.ts";
 import { describeCheckpoint } from "../../src/models/full-size.ts";
 import { writeSparseFile } from "../fixtures/models/sparse-file.ts";
 import { LoraFile } from "../../src/lora/lora-file.ts";
-import {
-  CHECKPOINT,
-  failure,
-  filesUnder,
-  HUE,
-  INK,
-  newEngines,
-  recordingContext,
-  rewriteSafetensors,
-  run,
-  temporaryFolder,
-} from "./jobs-support.ts";
-import { hashTensors, hasPython, python, readMetadata, readTensors } from "./tools-support.ts";
+import { CHECKPOINT, failure, filesUnder, HUE, INK, recordingContext, rewriteSafetensors, run } from "./jobs-support.ts";
+import { hashTensors, hasPython, python, readMetadata, readTensors, toolTests } from "./tools-support.ts";
 
-const folder = temporaryFolder();
-const engines = newEngines();
+const { folder, engines, fresh } = toolTests();
 const wide = join(folder, "wide.safetensors");
 const baked = join(folder, "baked.safetensors");
 let output: string;
-let count = 0;
 
 /** The same tensor with other numbers. */
 async function changed(tensor: TensorSource, change: (values: Float32Array) => void, dtype = tensor.dtype): Promise<TensorSource> {
@@ -51,7 +38,7 @@ beforeAll(async () => {
 });
 
 beforeEach(() => {
-  output = join(folder, `extracted-${count++}.safetensors`);
+  output = fresh("extracted");
 });
 
 const extract = (options: object) => run("extract", { original: wide, tuned: baked, output, ...options }, engines);
@@ -114,7 +101,7 @@ describe("an extracted LoRA", () => {
       const expected = before.get(module)!;
       expect(norm(product.map((value, i) => value - expected[i]!)) / norm(expected), module).toBeLessThan(1e-3);
     }
-    output = join(folder, `extracted-${count++}.safetensors`);
+    output = fresh("extracted");
     const { layers } = await extract({ tuned, rank: 4, components: ["text_encoder_2"] });
     expect(layers.map(({ name }) => name)).toEqual(names.filter((name) => name.startsWith("lora_te2_")));
   });
@@ -163,7 +150,7 @@ describe("an extracted LoRA", () => {
       expect(rank).toBeLessThanOrEqual(8);
     }
     expect(layers.some(({ rank }) => rank < 8)).toBe(true);
-    output = join(folder, `extracted-${count++}.safetensors`);
+    output = fresh("extracted");
     const capped = await extract({ energy: 0.9, rank: 2, dtype: "fp32" });
     expect(Math.max(...capped.layers.map(({ rank }) => rank))).toBe(2);
   });

@@ -1,4 +1,3 @@
-import { execFileSync } from "node:child_process";
 import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -10,6 +9,7 @@ import { writeSafetensors } from "../../src/formats/safetensors-writer.ts";
 import type { GenerateResult } from "../../src/jobs/results.ts";
 import { TorchGenerator } from "../../src/pipeline/noise.ts";
 import { CHECKPOINT, failure, filesUnder, HUE, INK, newEngines, recordingContext, run, temporaryFolder } from "./jobs-support.ts";
+import { mountSmallDisk } from "./small-disk.ts";
 
 const folder = temporaryFolder();
 const engines = newEngines();
@@ -414,23 +414,12 @@ describe("files", () => {
   });
 
   test("a full disk: one sentence and no part of a picture", async (context) => {
-    const disk = join(folder, "disk");
-    mkdirSync(disk);
-    if (process.platform !== "linux" || process.getuid?.() !== 0) context.skip("a disk can be mounted by Linux's root only");
-    try {
-      execFileSync("mount", ["-t", "tmpfs", "-o", "size=16k", "tmpfs", disk], { stdio: "ignore" });
-    } catch {
-      context.skip("this process may not mount a disk");
-    }
-    try {
-      writeFileSync(join(disk, "full"), Buffer.alloc(8192));
-      const error = await failure(run("generate", { ...QUICK, width: 128, height: 128, output: join(disk, "x.png") }, engines));
-      expect(error.code).toBe("disk.full");
-      expect(error.message).toContain(join(disk, "x.png"));
-      expect(filesUnder(disk)).toEqual(["full"]);
-    } finally {
-      execFileSync("umount", [disk]);
-    }
+    const disk = mountSmallDisk(context, "16k");
+    writeFileSync(join(disk, "full"), Buffer.alloc(8192));
+    const error = await failure(run("generate", { ...QUICK, width: 128, height: 128, output: join(disk, "x.png") }, engines));
+    expect(error.code).toBe("disk.full");
+    expect(error.message).toContain(join(disk, "x.png"));
+    expect(filesUnder(disk)).toEqual(["full"]);
   });
 });
 

@@ -1,7 +1,28 @@
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll } from "vitest";
+import { toFloat32 } from "../../src/formats/numbers.ts";
 import { SafetensorsFile } from "../../src/formats/safetensors.ts";
+import { newEngines, run, temporaryFolder } from "./jobs-support.ts";
+
+/** What the tests of one tool share: a folder, the engines in memory, and names in that folder. */
+export function toolTests() {
+  const folder = temporaryFolder();
+  const engines = newEngines();
+  let count = 0;
+  afterAll(() => engines.unloadAll());
+  /** A path that nothing has yet. */
+  const fresh = (name: string, extension = ".safetensors"): string => join(folder, `${name}-${count++}${extension}`);
+  /** The final latents of a picture that is quickly made. */
+  const latents = async (engine: string, lora: readonly object[]): Promise<Float32Array> => {
+    const file = fresh("latents");
+    await run("generate", { engine, lora, prompt: "a red apple", steps: 2, seed: 5, output: `${file}.png`, saveLatents: file }, engines);
+    return toFloat32((await readTensors(file)).get("latents")!.bytes, "F32");
+  };
+  return { folder, engines, fresh, latents };
+}
 
 /** A Python with numpy and safetensors, where there is one: TEST_PYTHON. */
 const PYTHON = process.env["TEST_PYTHON"];

@@ -16,14 +16,6 @@
 #include "../../test/check.h"
 #include "emulated_driver.h"
 
-int failures = 0;
-
-void Check(bool condition, const std::string& what) {
-  if (condition) return;
-  ++failures;
-  std::printf("  FAILED: %s\n", what.c_str());
-}
-
 namespace {
 
 using namespace redux;
@@ -437,12 +429,7 @@ void TestFailures() {
   Check(without_kernel >= 30, "failures of kernels: " + std::to_string(without_kernel));
 }
 
-struct Test {
-  const char* name;
-  void (*run)();
-};
-
-constexpr Test kTests[] = {
+const std::vector<Test> kTests = {
     {"a denoised sample", TestDenoise},   {"steps with noise", TestSteps},         {"values that are not finite", TestNotFinite},
     {"mistakes of the caller", TestMistakes}, {"the decoder's input", TestDecoderInput}, {"levels of the image", TestLevels},
     {"failures midway", TestFailures},
@@ -451,16 +438,5 @@ constexpr Test kTests[] = {
 }  // namespace
 
 int main() {
-  int failed = 0;
-  for (const Test& test : kTests) {
-    failures = 0;
-    try {
-      test.run();
-    } catch (const std::exception& error) {
-      Check(false, error.what());
-    }
-    std::printf("%sok sampling: %s\n", failures > 0 ? "not " : "", test.name);
-    failed += failures > 0 ? 1 : 0;
-  }
-  return failed > 0 ? 1 : 0;
+  return RunTests("sampling: ", kTests);
 }

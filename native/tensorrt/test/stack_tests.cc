@@ -16,14 +16,6 @@
 #include "../stack_work.h"
 #include "emulated_driver.h"
 
-int failures = 0;
-
-void Check(bool condition, const std::string& what) {
-  if (condition) return;
-  ++failures;
-  std::printf("  FAILED: %s\n", what.c_str());
-}
-
 namespace {
 
 using namespace redux;
@@ -244,12 +236,7 @@ void TestBadMerge() {
   Check(floats[0] == 160001, "merges are computed in place, once in each call: " + std::to_string(floats[0]));
 }
 
-struct Test {
-  const char* name;
-  void (*run)();
-};
-
-constexpr Test kTests[] = {
+const std::vector<Test> kTests = {
     {"factors from files", TestFactors},
     {"factors that are kept", TestKeptFactors},
     {"factors that are not aligned", TestAlignment},
@@ -262,18 +249,9 @@ constexpr Test kTests[] = {
 }  // namespace
 
 int main() {
-  int failed = 0;
-  for (const Test& test : kTests) {
-    failures = 0;
+  return RunTests("stack: ", kTests, [](const Test& test) {
     const std::size_t before = redux_emulated_objects();
-    try {
-      test.run();
-      Check(redux_emulated_objects() == before, "everything is given back");
-    } catch (const std::exception& error) {
-      Check(false, error.what());
-    }
-    std::printf("%sok stack: %s\n", failures > 0 ? "not " : "", test.name);
-    failed += failures > 0 ? 1 : 0;
-  }
-  return failed > 0 ? 1 : 0;
+    test.run();
+    Check(redux_emulated_objects() == before, "everything is given back");
+  });
 }

@@ -15,6 +15,7 @@
 #include "../../conversion.h"
 #include "../../cuda/gpu_arithmetic.h"
 #include "../../cuda/native_error.h"
+#include "../../test/check.h"
 #include "../build_monitor.h"
 #include "../files.h"
 #include "../logger.h"
@@ -26,14 +27,6 @@ namespace {
 
 using namespace redux;
 namespace fs = std::filesystem;
-
-int failures = 0;
-
-void Check(bool condition, const std::string& what) {
-  if (condition) return;
-  ++failures;
-  std::printf("  FAILED: %s\n", what.c_str());
-}
 
 void CheckThrows(const std::string& code, const std::function<void()>& work, const std::string& what) {
   try {
@@ -302,12 +295,7 @@ void TestMissingLibrary() {
   CheckThrows("backend.unavailable", [] { TensorRtLibrary::Open("/nowhere"); }, "a folder without TensorRT");
 }
 
-struct Test {
-  const char* name;
-  void (*run)();
-};
-
-constexpr Test kTests[] = {
+const std::vector<Test> kTests = {
     {"tables of merges", TestTables},       {"merge kernel", TestMerge},     {"conversion kernel", TestConvert},
     {"results that are no numbers", TestBadMerge},
     {"build monitor", TestMonitor},         {"logger", TestLogger},          {"files", TestFiles},
@@ -317,16 +305,5 @@ constexpr Test kTests[] = {
 }  // namespace
 
 int main() {
-  int failed = 0;
-  for (const Test& test : kTests) {
-    failures = 0;
-    try {
-      test.run();
-    } catch (const std::exception& error) {
-      Check(false, error.what());
-    }
-    std::printf("%sok TensorRT backend: %s\n", failures > 0 ? "not " : "", test.name);
-    failed += failures > 0 ? 1 : 0;
-  }
-  return failed > 0 ? 1 : 0;
+  return RunTests("TensorRT backend: ", kTests);
 }
