@@ -27,7 +27,7 @@ export class BatchCompletion implements vscode.CompletionItemProvider {
     const items = kind === "option" ? texts.map((name) => this.#option(name, suggestions)) : [...texts, ...files].map(valueItem);
     for (const [index, item] of items.entries()) {
       item.range = range;
-      item.sortText = String(index).padStart(3, "0");
+      item.sortText = String(index).padStart(6, "0");
     }
     return items;
   }

@@ -52,6 +52,39 @@ test("options, values and the workspace's engines are completed in a batch file"
   await until("the engine", async () => (await completions(place)).includes('"engines/emoji-xl"'));
 });
 
+test("a batch file of 1,000 lines is checked and completed without a wait", async () => {
+  const line = (index: number, steps: number): string =>
+    JSON.stringify({
+      engine: "e",
+      prompt: `a picture of number ${index}`,
+      seed: index,
+      steps,
+      lora: [{ file: "ink.safetensors", scale: 0.5 }],
+    });
+  const lines = Array.from({ length: 1_000 }, (_, index) => line(index, index === 999 ? 0 : 20));
+  // The worker runs already.
+  await vscode.commands.executeCommand("tensorrt.inspect", { file: inWorkspace("loras", "ink.safetensors") });
+  const start = performance.now();
+  const { document } = await open("long.tensorrt.jsonl", lines.join("\n"));
+  assert.equal((await problems(document)).length, 1);
+  const opened = performance.now();
+  const edit = new vscode.WorkspaceEdit();
+  edit.insert(document.uri, new vscode.Position(999, 1), '"sampler": , ');
+  await vscode.workspace.applyEdit(edit);
+  const cursor = new vscode.Position(999, 1 + '"sampler": '.length);
+  assert.ok((await completions({ document, cursor })).includes('"dpmpp_2m"'));
+  const completed = performance.now();
+  await until("the edited line's problem", () =>
+    vscode.languages.getDiagnostics(document.uri).some(({ message }) => message.startsWith("It is not a JSON object")),
+  );
+  const times = [opened - start, completed - opened, performance.now() - completed].map(Math.round);
+  assert.ok(
+    times.every((time) => time < 3_000),
+    `opened, completed and checked again in ${times.join(", ")} ms`,
+  );
+  await document.save();
+});
+
 test("engine.json is checked and completed; another program's is left alone", async () => {
   const own = await open("mine/engine.json", '{\n  "formatVersion": 1,\n  "precision": "fp12",\n  |\n}');
   const messages = await problems(own.document);
