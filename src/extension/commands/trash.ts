@@ -19,7 +19,7 @@ export async function moveToTrash(uris: readonly vscode.Uri[], prepare?: () => P
     }
   }
   if (left.length === 0) return true;
-  const question = vscode.l10n.t("{0} cannot be moved to the trash here. Delete permanently?", namesOf(left));
+  const question = vscode.l10n.t("{0} cannot be moved to the trash here. Delete for good?", namesOf(left));
   if (!(await agrees(question, left, vscode.l10n.t("Delete Permanently")))) return false;
   for (const uri of left) await vscode.workspace.fs.delete(uri, { recursive: true, useTrash: false });
   return true;

@@ -6,6 +6,9 @@ import { endProcessTree } from "./processTree.ts";
 /** Exit code of a shell for a command that could not be run. */
 const NOT_RUN = 127;
 
+/** VS Code looks for problems until a tenth of a second after a task's end: a busy window would miss those of the last lines. */
+const LAST_LINES_MILLISECONDS = 500;
+
 /** A terminal that shows one run of the command line; closing it ends the run and everything it started. */
 export class CommandLineTerminal implements vscode.Pseudoterminal {
   readonly #script: string;
@@ -50,9 +53,9 @@ export class CommandLineTerminal implements vscode.Pseudoterminal {
     });
     // "close" rather than "exit": all output has come by then. What a signal has ended gets a shell's code for that.
     child.once("close", (code, signal) => {
-      if (code !== null) return this.#close.fire(code);
+      if (code !== null) return this.#end(code);
       this.#line(vscode.l10n.t("The run was ended from outside ({0}). No half-written file is left; run the task again.", signal!));
-      this.#close.fire(128 + constants.signals[signal!]);
+      this.#end(128 + constants.signals[signal!]);
     });
   }
 
@@ -63,6 +66,10 @@ export class CommandLineTerminal implements vscode.Pseudoterminal {
   handleInput(data: string): void {
     const CONTROL_C = "\u0003";
     if (data === CONTROL_C) this.close();
+  }
+
+  #end(exitCode: number): void {
+    setTimeout(() => this.#close.fire(exitCode), exitCode === 0 ? 0 : LAST_LINES_MILLISECONDS);
   }
 
   #line(text: string): void {
