@@ -4,6 +4,7 @@ import { DeltaFile } from "../../src/formats/delta-file.ts";
 import { fromFloat32 } from "../../src/formats/numbers.ts";
 import { writeSafetensors } from "../../src/formats/safetensors-writer.ts";
 import { SafetensorsFile } from "../../src/formats/safetensors.ts";
+import { describeFile } from "../../src/jobs/describe.ts";
 import { CHECKPOINT, failure, filesUnder, INK, recordingContext, run } from "./jobs-support.ts";
 import { hashTensors, toolTests } from "./tools-support.ts";
 
@@ -56,6 +57,12 @@ describe("a delta of version 1 that is converted", () => {
     await run("bake", { checkpoint: engine, lora: [{ file: version1, scale: 0.3 }], output: bake1 }, engines);
     await run("bake", { checkpoint: engine, lora: [{ file: output, scale: 0.3 }], output: bake2 }, engines);
     expect(await hashTensors(bake2)).toEqual(await hashTensors(bake1));
+  });
+
+  test("is told from what it becomes by its description", async () => {
+    await convert();
+    expect(await describeFile(version1)).toEqual({ path: version1, kind: "delta", deltaVersion: 1, layers: 193 });
+    expect(await describeFile(output)).toMatchObject({ kind: "delta", deltaVersion: 2, layers: 192, architecture: "sdxl" });
   });
 
   test("with a strength is that of the strength", async () => {

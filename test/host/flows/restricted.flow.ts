@@ -18,6 +18,8 @@ export const flow: Flow = {
     // Looking inside is done in JavaScript.
     await workbench.contextMenu(workbench.treeRow("rank 8"), "Inspect");
     const inspector = await webviewFrame(workbench, "inspector");
+    await inspector.getByText("the only model here that fits").waitFor({ timeout: 60_000 });
+    await inspector.getByRole("radio", { name: "Absolute" }).click();
     await inspector.locator(".map-cell[aria-label^='IN 4, attn1 q: 2.291']").waitFor({ timeout: 60_000 });
     await inspector.locator("#tab-layers").click();
     await inspector.locator(".grid-row").first().click();
