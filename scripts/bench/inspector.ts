@@ -1,15 +1,18 @@
 /*
- * What the inspector's worker takes for a file: the header, a first layer, all layers, and the memory it takes for it. A cold worker,
- * as when an editor is opened in a new window.
+ * What the inspector's worker takes for a file: the header, a first layer, all layers, and the memory it takes for it; with --compare a
+ * comparison with another file, for the first time and again. A cold worker, as when an editor is opened in a new window.
  *
- * usage: node scripts/bench/inspector.ts FILE.safetensors [--restricted] [--header]
+ * usage: node scripts/bench/inspector.ts FILE.safetensors [--restricted] [--header | --compare OTHER]
  */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { readFileSync } from "node:fs";
 import { WorkerConnection } from "../../src/extension/worker/connection.ts";
 
 const [file, ...flags] = process.argv.slice(2);
-if (file === undefined) throw new Error("usage: node scripts/bench/inspector.ts FILE.safetensors [--restricted] [--header]");
+if (file === undefined)
+  throw new Error("usage: node scripts/bench/inspector.ts FILE.safetensors [--restricted] [--header | --compare OTHER]");
 const script = join(import.meta.dirname, "..", "..", "dist", "worker.js");
 const restricted = flags.includes("--restricted");
 const quiet = { onExit: () => {}, onOutput: console.error, onLog: () => {}, onEngines: () => {} };
@@ -37,7 +40,17 @@ function peakMemory(): number {
 const { state, layers, kind, bytes } = await worker.request("inspection/open", { path: file });
 console.log(`${kind}, ${(bytes / 1e6).toFixed(0)} MB, ${layers.length} layers${restricted ? ", restricted" : ""}`);
 console.log(`header         ${since()} ms, ${processorTime()} s of processor time with the start, peak ${peakMemory()} MB`);
-if (!flags.includes("--header")) {
+const other = flags[flags.indexOf("--compare") + 1];
+if (flags.includes("--compare") && other !== undefined) {
+  const cache = mkdtempSync(join(tmpdir(), "bench-compare-"));
+  const target = { a: [{ file }], b: [{ file: other }], cache };
+  for (const time of ["first", "again"]) {
+    start = performance.now();
+    const { result } = await worker.compare(target, () => {});
+    console.log(`compared ${time} ${since()} ms, ${result.layers.length} layers, peak ${peakMemory()} MB`);
+  }
+  rmSync(cache, { recursive: true });
+} else if (!flags.includes("--header")) {
   await worker.request("inspection/statistics", { path: file, state, layers: [0] });
   console.log(`first layer    ${since()} ms`);
   const middle = Math.floor(layers.length / 2);

@@ -2,7 +2,7 @@
  * What a person waits for in the window: activation, the first tree, the inspector's first picture of a large delta and of a checkpoint,
  * frames while 10,000 layers scroll, memory. In the VS Code server and the Chromium of the tests, with bundles as they are packaged.
  *
- * usage: npm run bench:workbench -- [repeats]     Made files stay in .test/bench (180 MB, and a sparse checkpoint that takes no room).
+ * usage: npm run bench:workbench -- [repeats]     Made files stay in .test/bench (171 MB, and a sparse checkpoint that takes no room).
  */
 import { execFileSync } from "node:child_process";
 import { existsSync, linkSync, mkdirSync, readFileSync, rmSync } from "node:fs";
@@ -117,7 +117,7 @@ async function measureStart(workbench) {
 
 async function measureFiles(workbench, server) {
   const delta = await inspect(workbench, DELTA);
-  note("first picture of a delta of 722 layers (179 MB), ms", delta.painted);
+  note("first picture of a delta of 722 layers (171 MB), ms", delta.painted);
   const start = Date.now();
   await untilComputed(delta.frame);
   note("its numbers, after that, s", (Date.now() - start) / 1000);

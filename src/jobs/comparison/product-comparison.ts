@@ -6,18 +6,30 @@ const EPSILON = 2 ** -23;
 
 /** ⟨up·down, up'·down'⟩ = Σ (upᵀ·up') ⊙ (down·down'ᵀ), without multiplying either product out. */
 export function productDot(a: LowRankProduct, b: LowRankProduct): number {
-  let sum = 0;
-  const rows = a.rank === 0 ? 0 : a.up.length / a.rank;
+  const up = gramOfColumns(a, b);
   const columns = a.rank === 0 ? 0 : a.down.length / a.rank;
+  let sum = 0;
   for (let i = 0; i < a.rank; i++) {
     for (let j = 0; j < b.rank; j++) {
-      let [left, right] = [0, 0];
-      for (let row = 0; row < rows; row++) left += a.up[row * a.rank + i]! * b.up[row * b.rank + j]!;
-      for (let k = 0; k < columns; k++) right += a.down[i * columns + k]! * b.down[j * columns + k]!;
-      sum += left * right;
+      let down = 0;
+      for (let k = 0; k < columns; k++) down += a.down[i * columns + k]! * b.down[j * columns + k]!;
+      sum += up[i * b.rank + j]! * down;
     }
   }
   return sum;
+}
+
+/** upᵀ·up', row-major, row after row of both: in the order that they lie in memory. */
+function gramOfColumns(a: LowRankProduct, b: LowRankProduct): Float64Array {
+  const gram = new Float64Array(a.rank * b.rank);
+  const rows = a.rank === 0 ? 0 : a.up.length / a.rank;
+  for (let row = 0; row < rows; row++) {
+    for (let i = 0; i < a.rank; i++) {
+      const value = a.up[row * a.rank + i]!;
+      for (let j = 0; j < b.rank; j++) gram[i * b.rank + j]! += value * b.up[row * b.rank + j]!;
+    }
+  }
+  return gram;
 }
 
 /** Orthonormal bases of the spaces that a product writes to and reads from. */
