@@ -81,10 +81,14 @@ describe("generate", () => {
     const [loaded] = engines.loaded();
     const { delta } = await loaded!.adapters.load(file, undefined);
     assert.ok([...delta.changes.values()].every((change) => "stored" in change));
-    const [byDelta, byLora] = [await picture({ lora: [{ file }] }), await picture({ lora: [{ file: INK }] })];
-    const difference = byDelta.data.reduce((sum, value, index) => sum + Math.abs(value - byLora.data[index]!), 0) / byLora.data.length;
-    console.log(`# delta against LoRA: mean difference ${difference.toFixed(3)} of 255`);
-    assert.ok(difference < 1, `the delta draws what the LoRA does (mean difference ${difference})`);
+    const [byDelta, byLora, without] = [await picture({ lora: [{ file }] }), await picture({ lora: [{ file: INK }] }), await picture({})];
+    const difference = (from: { readonly data: Uint8Array }) =>
+      byLora.data.reduce((sum, value, index) => sum + Math.abs(value - from.data[index]!), 0) / byLora.data.length;
+    console.log(
+      `# to the LoRA's picture: the delta's ${difference(byDelta).toFixed(3)}, the base's ${difference(without).toFixed(3)} of 255`,
+    );
+    // The LoRA's factors are fp32 in memory, the delta's fp16: summed in another order, which fp16's rounding in the network makes visible.
+    assert.ok(difference(byDelta) < 4 && difference(without) > 40, "the delta draws what the LoRA does");
   });
 });
 

@@ -3,7 +3,7 @@
 /*
  * Products of fp16 matrices by the GPU's matrix units (mma.m16n8k8, PTX ISA 7.8, section "Matrix multiply-accumulate instructions"): products of
  * fp16 are exact in fp32 and are summed there. A block of 256 threads has a product of 128 rows; its eight warps have 32 rows each, and half of
- * the columns. Where the kernels are emulated, `MultiplyHalves` sums the same products one by one.
+ * the columns.
  */
 #include "numbers.h"
 
@@ -108,23 +108,15 @@ __device__ __forceinline__ void FillRight(HalfRow* tile, const HalfMatrix& matri
   }
 }
 
-#ifdef REDUX_EMULATED
-__device__ __forceinline__ float NumberOf(const HalfRow& row, int depth) {
-  return FloatOfHalf(static_cast<unsigned short>(row[depth / 2] >> (depth % 2 * 16)));
+#ifndef REDUX_EMULATED
+/** The warp's sums [16, 8] += left [16, 8] · right [8, 8]; a thread has the numbers that the instruction's fragments say. */
+__device__ __forceinline__ void MultiplyAdd(float (&sums)[4], unsigned upper_left, unsigned lower_left, unsigned right) {
+  asm("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5}, {%6}, {%0, %1, %2, %3};"
+      : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
+      : "r"(upper_left), "r"(lower_left), "r"(right));
 }
+#endif
 
-template <int width>
-__device__ __forceinline__ void MultiplyHalves(const HalfRow* left, const HalfRow* right, float scale, float (&sums)[kUnitThreadRows][width]) {
-  for (int i = 0; i < kUnitThreadRows; ++i) {
-    for (int j = 0; j < width; ++j) {
-      const int slot = SlotOfColumn<width>(FirstUnitColumn<width>() + j);
-      float product = 0.0F;
-      for (int depth = 0; depth < kHalfDepth; ++depth) product += NumberOf(left[UnitRow(i)], depth) * NumberOf(right[slot], depth);
-      sums[i][j] += scale * product;
-    }
-  }
-}
-#else
 /** sums += scale · left · right of this chunk of the depth. */
 template <int width>
 __device__ __forceinline__ void MultiplyHalves(const HalfRow* left, const HalfRow* right, float scale, float (&sums)[kUnitThreadRows][width]) {
@@ -145,11 +137,7 @@ __device__ __forceinline__ void MultiplyHalves(const HalfRow* left, const HalfRo
     for (int i = 0; i < kUnitThreadRows; i += 2) {
       float product[4] = {0.0F, 0.0F, 0.0F, 0.0F};
 #pragma unroll
-      for (int step = 0; step < kHalfDepth / 8; ++step) {
-        asm("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5}, {%6}, {%0, %1, %2, %3};"
-            : "+f"(product[0]), "+f"(product[1]), "+f"(product[2]), "+f"(product[3])
-            : "r"(lefts[i][step]), "r"(lefts[i + 1][step]), "r"(rights[step]));
-      }
+      for (int step = 0; step < kHalfDepth / 8; ++step) MultiplyAdd(product, lefts[i][step], lefts[i + 1][step], rights[step]);
       sums[i][2 * j] += scale * product[0];
       sums[i][2 * j + 1] += scale * product[1];
       sums[i + 1][2 * j] += scale * product[2];
@@ -157,6 +145,5 @@ __device__ __forceinline__ void MultiplyHalves(const HalfRow* left, const HalfRo
     }
   }
 }
-#endif
 
 }  // namespace

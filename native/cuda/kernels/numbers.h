@@ -2,8 +2,8 @@
 
 /*
  * Numbers of the three types in the GPU's memory, as the kernels read and write them. No header of CUDA's is used; conversions are
- * single instructions. Where the kernels are emulated (REDUX_EMULATED), the four conversions and `Tell` come from the
- * emulation.
+ * single instructions. Where the kernels are emulated (REDUX_EMULATED), the four conversions, `Tell` and
+ * `MultiplyAdd` (matrix_units.h) come from the emulation.
  */
 #include "number_types.h"
 

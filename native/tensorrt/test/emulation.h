@@ -167,6 +167,30 @@ float FloatOfBits(unsigned bits) {
   std::memcpy(&value, &bits, sizeof value);
   return value;
 }
+/**
+ * mma.m16n8k8 of fp16: the threads of a warp show one another their registers, which hold the matrices' fragments as PTX ISA 7.8 describes them
+ * ("Matrix Fragments for mma.m16n8k8"). With g = lane / 4 and t = lane % 4: the left matrix' rows g and g + 8, columns 2t and 2t + 1; the right one's
+ * rows 2t and 2t + 1 of column g; the sums' rows g and g + 8, columns 2t and 2t + 1.
+ */
+[[maybe_unused]] void MultiplyAdd(float (&sums)[4], unsigned upper_left, unsigned lower_left, unsigned right) {
+  static unsigned registers[1024][3];
+  const unsigned lane = threadIdx.x % 32;
+  const unsigned warp = threadIdx.x - lane;
+  registers[threadIdx.x][0] = upper_left;
+  registers[threadIdx.x][1] = lower_left;
+  registers[threadIdx.x][2] = right;
+  WaitForBlock();
+  const auto number = [&](unsigned of_lane, unsigned place, unsigned half) {
+    return FloatOfHalf(static_cast<unsigned short>(registers[warp + of_lane][place] >> (16 * half)));
+  };
+  for (unsigned i = 0; i < 4; ++i) {
+    const unsigned column = lane % 4 * 2 + i % 2;
+    for (unsigned depth = 0; depth < 8; ++depth) {
+      sums[i] += number(lane / 4 * 4 + depth / 2, i / 2, depth % 2) * number(column * 4 + depth / 2, 2, depth % 2);
+    }
+  }
+  WaitForBlock();
+}
 unsigned BitsOfFloat(float value) {
   unsigned bits;
   std::memcpy(&bits, &value, sizeof bits);
