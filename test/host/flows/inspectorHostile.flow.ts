@@ -7,6 +7,23 @@ import { loraTensors, writeSafetensorsFile } from "../harness/safetensors.ts";
 
 const MARKUP = `<img src=x onerror="window.hacked=1"><script>window.hacked=2</script></script><h1>not a title</h1>`;
 
+/** Runs in the page: puts markup and a script into it, as a careless page would; gives what they have set after a while. */
+async function runMarkup(markup: string): Promise<number | undefined> {
+  interface ElementLike {
+    innerHTML: string;
+    textContent: string;
+    append(child: ElementLike): void;
+  }
+  const page = globalThis as unknown as { hacked?: number; document: { body: ElementLike; createElement(name: string): ElementLike } };
+  const [holder, script] = [page.document.createElement("div"), page.document.createElement("script")];
+  holder.innerHTML = markup;
+  script.textContent = "window.hacked = 3";
+  holder.append(script);
+  page.document.body.append(holder);
+  await new Promise((resolve) => setTimeout(resolve, 1_000));
+  return page.hacked;
+}
+
 /** A delta of version 1: whole weights, whose change takes the base's. */
 const WEIGHTS = { "model.diffusion_model.middle_block.1.proj_in.weight": { shape: [8, 8], values: new Float32Array(64).fill(0.5) } };
 
@@ -47,6 +64,7 @@ export const flow: Flow = {
     assert.deepEqual(found, [undefined, 0], "nothing of the metadata is markup");
     const policy = await hostile.locator("meta[http-equiv='Content-Security-Policy']").getAttribute("content");
     assert.match(policy ?? "", /^default-src 'none'; script-src 'nonce-[^']{20,}';/);
+    assert.equal(await hostile.evaluate(runMarkup, MARKUP), undefined, "markup that got into the page would not run");
 
     await workbench.command("View: Close All Editors");
     const bad = await open("bad.safetensors");
