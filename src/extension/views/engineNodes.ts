@@ -87,14 +87,10 @@ export function engineNode(file: ModelFile, known: EngineState): FileNode {
   const state = { ...known, problem: summary.kind === "unreadable" ? summary.problem : known.problem };
   const kind = engineKind(state);
   const item = fileItem(file, kind);
-  // The same id whatever its state is, so that the row stays open and selected.
-  item.id = `engine:${uri.fsPath}`;
   item.iconPath = engineIcon(kind);
   if (summary.components) item.collapsibleState = vscode.TreeItemCollapsibleState.Collapsed;
   item.description = engineDescription(file, state);
   item.tooltip = engineTooltip(file, state);
-  // The icon alone tells a screen reader nothing.
-  if (state.problem !== undefined) item.accessibilityInformation = { label: `${basename(uri.fsPath)}, ${state.problem}` };
   return { uri, kind, item };
 }
 

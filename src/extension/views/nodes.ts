@@ -14,7 +14,8 @@ export const WARNING = new vscode.ThemeIcon("warning", new vscode.ThemeColor("li
 
 export function fileItem(file: ModelFile, kind: ViewItem): vscode.TreeItem {
   const item = new vscode.TreeItem(basename(file.uri.fsPath), vscode.TreeItemCollapsibleState.None);
-  item.id = `${kind}:${file.uri.fsPath}`;
+  // The same whatever becomes known of it, so that the row stays open and selected.
+  item.id = file.uri.fsPath;
   item.contextValue = kind;
   return item;
 }
