@@ -31,7 +31,7 @@ async function toOptions({ stacks }: Services, { engine, output, lora = [], ...r
     ...rest,
     engine: toPath(engine),
     lora: lora === "stack" ? stacks.references(toPath(engine)) : lora.map(toReference),
-    ...(place === undefined ? {} : { output: place }),
+    output: place,
   });
 }
 

@@ -117,9 +117,8 @@ export class GenerationSession implements vscode.Disposable {
   async start(request: JobRequest): Promise<Refusal | null> {
     const { stacks, worker, files } = this.#services;
     requireTrust(vscode.l10n.t("Generating an image"));
-    if ((await outputFile(new Date())) === undefined) {
-      throw new Error(vscode.l10n.t("Pictures need a folder: open one, or set tensorrt.outputFolder to an absolute path."));
-    }
+    // Said now, and not when the job's turn comes.
+    await outputFile(new Date());
     const { engine, prompt, negative } = request.values;
     const [first, second] = await worker.describePrompts(engine, [prompt, negative]);
     const seed = request.values.seed ?? String(randomInt(SEEDS));
@@ -168,17 +167,16 @@ export class GenerationSession implements vscode.Disposable {
 
   async #draw(
     work: PanelJob,
-    output: string | undefined,
+    output: string,
     onProgress: (progress: JobProgress) => void,
     cancellation: Cancellation,
   ): Promise<{ readonly pictures: readonly string[]; readonly warnings: readonly string[] }> {
     const { worker } = this.#services;
-    const file = output === undefined ? {} : { output };
     if (work.kind === "generate") {
-      const { images, warnings } = await worker.runJob("generate", { ...work.options, ...file }, onProgress, cancellation);
+      const { images, warnings } = await worker.runJob("generate", { ...work.options, output }, onProgress, cancellation);
       return { pictures: images, warnings };
     }
-    const { image, warnings } = await worker.runJob("grid", { ...work.options, ...file }, onProgress, cancellation);
+    const { image, warnings } = await worker.runJob("grid", { ...work.options, output }, onProgress, cancellation);
     return { pictures: [image], warnings };
   }
 }
