@@ -179,8 +179,10 @@ ChangeTimes Network::SetChanges(const std::vector<WeightChange>& changes, const 
   StopIfCancelled(cancelled);
 
   const std::vector<const WeightInfo*> changed = FindChanged(changes);
-  std::set<const WeightInfo*> now_changed(changed.begin(), changed.end());
-  if (now_changed.size() < changed.size()) throw NativeError("delta.invalid", "A weight is changed twice. Make the delta again.");
+  std::set<const WeightInfo*> now_changed;
+  for (const WeightInfo* weight : changed) {
+    if (!now_changed.insert(weight).second) throw NativeError("delta.invalid", "The weight " + weight->name + " is changed twice.");
+  }
   std::vector<const WeightInfo*> restored;
   std::set_difference(changed_.begin(), changed_.end(), now_changed.begin(), now_changed.end(), std::back_inserter(restored),
                       std::less<const WeightInfo*>());

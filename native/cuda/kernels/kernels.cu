@@ -1,5 +1,6 @@
 /* Merging of weights and conversion between number types. */
 #include "half_merge.h"
+#include "jobs.h"
 #include "kernel_types.h"
 #include "numbers.h"
 
@@ -60,14 +61,6 @@ __device__ __forceinline__ void Store4(unsigned long long data, unsigned long lo
   four.z = bits[2];
   four.w = bits[3];
   reinterpret_cast<ushort4*>(data)[index >> 2] = four;
-}
-
-__device__ __forceinline__ void ReadFour(const float* from, float* to) {
-  const float4 four = *reinterpret_cast<const float4*>(from);
-  to[0] = four.x;
-  to[1] = four.y;
-  to[2] = four.z;
-  to[3] = four.w;
 }
 
 /** out = base + the sum of a job's terms in one tile, whatever their types; false where a result is not to be stored. The block's
@@ -162,24 +155,14 @@ __device__ __forceinline__ bool MergeTile(const GpuMergeJob& job, const GpuTerm*
  */
 template <int type>
 __device__ __forceinline__ void MergeWeights(const GpuMergeJob* jobs, int job_count, const GpuTerm* terms, int* bad_job) {
-  // The last job that begins at this tile or before it.
-  int low = 0;
-  int high = job_count - 1;
-  while (low < high) {
-    const int middle = (low + high + 1) / 2;
-    if (jobs[middle].first_tile <= blockIdx.x) {
-      low = middle;
-    } else {
-      high = middle - 1;
-    }
-  }
-  const GpuMergeJob& job = jobs[low];
+  const int number = FindJob(jobs, job_count);
+  const GpuMergeJob& job = jobs[number];
   const unsigned tile = blockIdx.x - job.first_tile;
   const unsigned tiles_across = static_cast<unsigned>((job.columns + kMergeTile - 1) / kMergeTile);
   const int first_row = static_cast<int>(tile / tiles_across) * kMergeTile;
   const int first_column = static_cast<int>(tile % tiles_across) * kMergeTile;
   const bool is_good = job.in_halves ? MergeHalves<type>(job, terms, first_row, first_column) : MergeTile<type>(job, terms, first_row, first_column);
-  if (!is_good) Tell(bad_job, low + 1);
+  if (!is_good) Tell(bad_job, number + 1);
 }
 
 }  // namespace

@@ -59,6 +59,15 @@ __device__ __forceinline__ void Store(unsigned long long data, int type, unsigne
   }
 }
 
+/** Four fp32 numbers, the first one at a multiple of 16 bytes. */
+__device__ __forceinline__ void ReadFour(const float* from, float* to) {
+  const float4 four = *reinterpret_cast<const float4*>(from);
+  to[0] = four.x;
+  to[1] = four.y;
+  to[2] = four.z;
+  to[3] = four.w;
+}
+
 /** Whether a number is still one when it is stored in this type: no NaN, and not so large that it becomes infinite. */
 __device__ __forceinline__ bool IsStorable(float value, int type) {
   const float limit = type == kGpuFloat16 ? 65520.0F : 3.3895e38F;

@@ -1,6 +1,7 @@
 #pragma once
 
 /* What the kernels of kinds.cu and rotations.cu share: finding a block's job, and products of matrices tile by tile. */
+#include "jobs.h"
 #include "kind_types.h"
 #include "matrix_units.h"
 #include "numbers.h"
@@ -14,22 +15,6 @@ enum {
 };
 static_assert(static_cast<int>(kKindRows) == static_cast<int>(kUnitRows) && static_cast<int>(kKindThreads) == static_cast<int>(kUnitThreads),
               "threads have the places in a tile that the matrix units give them");
-
-/** The last of the jobs that begins at this block's tile or before it. */
-template <typename Job>
-__device__ __forceinline__ int FindJob(const Job* jobs, int count) {
-  int low = 0;
-  int high = count - 1;
-  while (low < high) {
-    const int middle = (low + high + 1) / 2;
-    if (jobs[middle].first_tile <= blockIdx.x) {
-      low = middle;
-    } else {
-      high = middle - 1;
-    }
-  }
-  return low;
-}
 
 /** Where in a tile a thread's numbers stand. */
 __device__ __forceinline__ int RowOfThread(int i) {
@@ -70,14 +55,6 @@ struct Window {
     return {matrix.data, rows, columns, matrix.row_step};
   }
 };
-
-__device__ __forceinline__ void ReadFour(const float* from, float* to) {
-  const float4 four = *reinterpret_cast<const float4*>(from);
-  to[0] = four.x;
-  to[1] = four.y;
-  to[2] = four.z;
-  to[3] = four.w;
-}
 
 /** A thread's numbers of a tile. */
 typedef float Tile[kRowsOfThread][kColumnsOfThread];
