@@ -7,6 +7,22 @@ export function createLog(): vscode.LogOutputChannel {
   return vscode.window.createOutputChannel("TensorRT", { log: true });
 }
 
+/** Says that something is ready; where there are doubts, the first of them, with a way to the log, which has them all. */
+export async function showReady(ready: string, doubts: readonly string[], log: vscode.LogOutputChannel): Promise<void> {
+  const [first] = doubts;
+  if (first === undefined) {
+    await vscode.window.showInformationMessage(ready);
+    return;
+  }
+  const showLog = vscode.l10n.t("Show Log");
+  if ((await vscode.window.showWarningMessage(`${ready} ${sentence(first)}`, showLog)) === showLog) log.show();
+}
+
+/** Warnings begin in lower case and end without a full stop, as the command line prints them. */
+function sentence(warning: string): string {
+  return `${warning.charAt(0).toUpperCase()}${warning.slice(1)}${/[.!?]$/.test(warning) ? "" : "."}`;
+}
+
 /**
  * Tells a person why something they started did not work: one message, never the log by itself. A cancellation needs none, and
  * the end of the worker has its own.

@@ -2,6 +2,7 @@ import { basename } from "node:path";
 import * as vscode from "vscode";
 import type { Jobs } from "../../worker/protocol.ts";
 import type { Commands, DeltaArguments } from "../contributions.ts";
+import { showReady } from "../log.ts";
 import { defined, isOptions, selectedPaths, toPath } from "./arguments.ts";
 import type { Services } from "./services.ts";
 import { askEngine, askLora } from "./suggest.ts";
@@ -18,26 +19,19 @@ function toOptions({ engine, lora, output, ...rest }: DeltaArguments): Jobs["del
 }
 
 /** Says what the delta holds; what did not fit goes to the log as well, name by name. */
-async function announce({ log }: Services, { file, matched, unmatched, warnings }: Jobs["delta"]["result"]): Promise<void> {
+async function tell({ log }: Services, { file, matched, unmatched, warnings }: Jobs["delta"]["result"]): Promise<void> {
   for (const { name, reason } of unmatched) log.warn(`${basename(file)}: ${name}: ${reason}`);
   for (const warning of warnings) log.warn(`${basename(file)}: ${warning}`);
   const ready = vscode.l10n.t("{0} is ready: {1} weights.", basename(file), matched.length);
-  const doubts = [...warnings];
-  if (unmatched.length > 0) doubts.unshift(vscode.l10n.t("Keys of the LoRA that were left out: {0}.", unmatched.length));
-  if (doubts.length === 0) {
-    await vscode.window.showInformationMessage(ready);
-    return;
-  }
-  const showLog = vscode.l10n.t("Show Log");
-  // The log has them all.
-  if ((await vscode.window.showWarningMessage(`${ready} ${doubts[0]}`, showLog)) === showLog) log.show();
+  const leftOut = unmatched.length > 0 ? [vscode.l10n.t("Keys of the LoRA that were left out: {0}.", unmatched.length)] : [];
+  await showReady(ready, [...leftOut, ...warnings], log);
 }
 
 /** Makes one delta with a progress notification, and says how it went. */
 export async function makeDelta(services: Services, options: Jobs["delta"]["options"]): Promise<Jobs["delta"]["result"]> {
   const result = await services.jobs.runInNotification("delta", options);
   void services.files.refresh();
-  void announce(services, result);
+  void tell(services, result);
   return result;
 }
 

@@ -2,6 +2,7 @@ import { basename, parse } from "node:path";
 import * as vscode from "vscode";
 import type { Jobs } from "../../worker/protocol.ts";
 import type { BakeArguments, Commands, ExtractArguments, MergeLorasArguments, ResizeArguments, Selection } from "../contributions.ts";
+import { showReady } from "../log.ts";
 import { defined, isOptions, selectedPath, selectedPaths, toPath, toReference } from "./arguments.ts";
 import { askOutput } from "./output.ts";
 import { pickFile, pickFiles } from "./pick.ts";
@@ -34,15 +35,9 @@ function readyText(result: Jobs[Tool]["result"]): string {
   return vscode.l10n.t("{0} is ready; it differs from the whole change by {1}.", basename(result.file), percent(result.error));
 }
 
-async function announce({ log }: Services, result: Jobs[Tool]["result"]): Promise<void> {
+async function tell({ log }: Services, result: Jobs[Tool]["result"]): Promise<void> {
   for (const warning of result.warnings) log.warn(`${basename(result.file)}: ${warning}`);
-  const [first] = result.warnings;
-  if (first === undefined) {
-    await vscode.window.showInformationMessage(readyText(result));
-    return;
-  }
-  const showLog = vscode.l10n.t("Show Log");
-  if ((await vscode.window.showWarningMessage(`${readyText(result)} ${first}`, showLog)) === showLog) log.show();
+  await showReady(readyText(result), result.warnings, log);
 }
 
 /** Runs a tool for a program, or with what `ask` has found out for a person. */
@@ -64,7 +59,7 @@ async function perform<K extends Tool>(
     if (!options) return undefined;
     const result = await jobs.runInNotification(kind, options);
     void files.refresh();
-    void announce(services, result);
+    void tell(services, result);
     return result;
   });
 }

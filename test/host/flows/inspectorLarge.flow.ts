@@ -62,8 +62,11 @@ export const flow: Flow = {
     }
     await again.getByRole("searchbox").fill("blocks_3_1");
     await again.locator("[role=columnheader]", { hasText: "Layer" }).click();
-    const filtered = await shownRows(again);
-    assert.ok(filtered.length > 10 && filtered.every(({ name }) => /_3_1_/.test(name)), "the rows are those of the filter");
+    // They are drawn with the next frame.
+    await until("the rows are those of the filter", async () => {
+      const filtered = await shownRows(again);
+      return filtered.length > 10 && filtered.every(({ name }) => /_3_1_/.test(name));
+    });
     await again.getByRole("searchbox").fill("");
     await again.locator("[role=columnheader]", { hasText: "Layer" }).click();
     await again.locator("[role=columnheader]", { hasText: "Layer" }).click();

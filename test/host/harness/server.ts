@@ -67,7 +67,7 @@ export interface ServerSetup {
 /**
  * Starts the server that `setup-vscode.mjs` installed, on a free port.
  * @param serverFolder the folder that holds out/server-main.js
- * @param dataFolder an empty folder for its settings, extensions and logs
+ * @param dataFolder a folder for its settings, extensions and logs; extensions that are in it already are installed
  */
 export async function startServer(serverFolder: string, dataFolder: string, setup: ServerSetup): Promise<Server> {
   mkdirSync(join(dataFolder, "data", "Machine"), { recursive: true });
@@ -77,7 +77,7 @@ export async function startServer(serverFolder: string, dataFolder: string, setu
     writeFileSync(join(dataFolder, "data", "Machine", "settings.json"), JSON.stringify(settings, undefined, 2));
   };
   changeSettings({ ...SETTINGS, ...setup.settings });
-  mkdirSync(join(dataFolder, "extensions"));
+  mkdirSync(join(dataFolder, "extensions"), { recursive: true });
   if (setup.language !== undefined) installLanguagePack(dataFolder, setup.language);
   if (setup.installed) {
     symlinkSync(setup.installed, join(dataFolder, "extensions", "tensorrt-redux.tensorrt-redux-0.1.0"), "dir");
