@@ -22,7 +22,7 @@ export const flow: Flow = {
     rmSync(
       join(
         folder,
-        readdirSync(folder).find((name) => name.endsWith(".onnx"))!,
+        readdirSync(folder).find((name) => /^unet.*\.onnx$/.test(name))!,
       ),
     );
   },
