@@ -15,7 +15,7 @@ export const flow: Flow = {
     await workbench.screenshot("task-1-exported");
     assert.ok(existsSync(join(workspace, "engines-by-task", "engine.json")));
 
-    await workbench.treeRow("opposite-hue.safetensors").dragTo(engine);
+    await workbench.drag(workbench.treeRow("opposite-hue.safetensors"), engine);
     await workbench.notification("270 weights").waitFor({ timeout: 60_000 });
     await workbench.treeRow("engines-by-task_opposite-hue_s1.00.trt_lora").filter({ hasText: "fits engines-by-task" }).waitFor();
     await workbench.screenshot("task-2-dragged");

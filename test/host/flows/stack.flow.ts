@@ -18,12 +18,13 @@ export const flow: Flow = {
     await workbench.check("Add to Stack", "ink.safetensors");
     await page.keyboard.press("Enter");
     await untilRows(workbench, [/ink× 1\.00 · 192 weights/]);
-    await workbench.treeRow("opposite-hue.safetensors").dragTo(workbench.view("Stack").locator(".monaco-list-row").first());
-    await untilRows(workbench, [/opposite-hue× 1\.00 · 270 weights/, /ink× 1\.00/]);
+    // The message moves the rows down: they are dropped on once it stands there.
     await workbench
       .view("Stack")
       .getByText(/Applied in \d+ ms: merge \d+ ms, refit \d+ ms/)
       .waitFor();
+    await workbench.drag(workbench.treeRow("opposite-hue.safetensors"), workbench.view("Stack").locator(".monaco-list-row").first());
+    await untilRows(workbench, [/opposite-hue× 1\.00 · 270 weights/, /ink× 1\.00/]);
 
     // By keys from here on.
     await workbench.command("TensorRT: Focus on Stack View");
