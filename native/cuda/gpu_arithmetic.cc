@@ -51,8 +51,8 @@ void GpuArithmetic::StartMerges(const CudaStream& stream, const std::vector<GpuM
   if (tables_.bytes() < bytes) {
     tables_ = DeviceBuffer();
     tables_ = DeviceBuffer(cuda_, 2 * bytes);
-    host_tables_ = PinnedBuffer(cuda_, 2 * bytes);
   }
+  if (host_tables_.bytes() < bytes) host_tables_ = PinnedBuffer(cuda_, 2 * bytes);
   std::memset(host_tables_.data(), 0, kFlagBytes);
   for (std::size_t type = 0; type < kGpuTypes; ++type) {
     char* place = host_tables_.data() + starts[type];

@@ -28,6 +28,12 @@ struct Run {
 };
 }  // namespace
 
+const FactorStore::Entry* FactorStore::Draft::File::Find(std::uint64_t offset, std::size_t bytes) const {
+  if (!known) return nullptr;
+  const auto found = known->find(offset);
+  return found != known->end() && found->second.bytes >= bytes ? &found->second : nullptr;
+}
+
 FactorStore::Draft::File& FactorStore::Open(Draft& draft, const std::string& path) const {
   Draft::File& file = draft.files_[path];
   if (file.source) return file;
@@ -55,10 +61,9 @@ std::vector<FactorStore::Draft::Absent> FactorStore::FindAbsent(Draft& draft, co
     if (numbers.offset > file->source->bytes() || numbers.Bytes() > file->source->bytes() - numbers.offset) {
       throw NativeError("file.truncated", numbers.file + " has become shorter since it was opened. Load it again.");
     }
-    const auto known = file->known ? file->known->find(numbers.offset) : Entries::const_iterator();
-    if (file->known && known != file->known->end() && known->second.bytes >= numbers.Bytes()) {
-      draft.addresses_[i] = known->second.address;
-      file->entries.emplace(*known);
+    if (const Entry* known = file->Find(numbers.offset, numbers.Bytes())) {
+      draft.addresses_[i] = known->address;
+      file->entries.emplace(numbers.offset, *known);
     } else {
       absent.push_back({i, file, numbers.offset, numbers.Bytes()});
     }

@@ -65,6 +65,9 @@ class FactorStore {
       /** What the store has of it; null where that is of another version. */
       const Entries* known = nullptr;
       Entries entries;
+
+      /** Null where these bytes are not on the GPU. */
+      const Entry* Find(std::uint64_t offset, std::size_t bytes) const;
     };
     /** A factor that is not on the GPU. */
     struct Absent {

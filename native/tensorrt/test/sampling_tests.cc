@@ -14,6 +14,7 @@
 #include "../../cuda/native_error.h"
 #include "../sampling.h"
 #include "../../test/check.h"
+#include "check_throws.h"
 #include "emulated_driver.h"
 
 namespace {
@@ -28,16 +29,6 @@ constexpr std::size_t kCount = kSamples * kSize;
 /** What the network multiplies the negatives and the positives by. */
 constexpr double kNegative = -0.4;
 constexpr double kPositive = 0.9;
-
-void CheckThrows(const std::string& code, const std::function<void()>& work, const std::string& what) {
-  try {
-    work();
-  } catch (const NativeError& error) {
-    Check(error.code() == code, what + ": the code is " + error.code() + " (" + error.what() + ")");
-    return;
-  }
-  Check(false, what + ": nothing was thrown");
-}
 
 Floats MakeNoise(unsigned seed, std::size_t count = kCount) {
   std::mt19937 generator(seed);

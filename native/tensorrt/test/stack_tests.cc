@@ -13,6 +13,7 @@
 
 #include "../../cuda/native_error.h"
 #include "../../test/check.h"
+#include "check_throws.h"
 #include "../stack_work.h"
 #include "emulated_driver.h"
 
@@ -22,16 +23,6 @@ using namespace redux;
 namespace fs = std::filesystem;
 
 const std::atomic<bool> kNotCancelled{false};
-
-void CheckThrows(const std::string& code, const std::function<void()>& work, const std::string& what) {
-  try {
-    work();
-  } catch (const NativeError& error) {
-    Check(error.code() == code, what + ": the code is " + error.code() + " (" + error.what() + ")");
-    return;
-  }
-  Check(false, what + ": nothing was thrown");
-}
 
 /** A file of fp32 numbers 0, 1, 2, … from `first` on, gone with this. */
 class NumberFile {

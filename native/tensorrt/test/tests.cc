@@ -16,6 +16,7 @@
 #include "../../cuda/gpu_arithmetic.h"
 #include "../../cuda/native_error.h"
 #include "../../test/check.h"
+#include "check_throws.h"
 #include "../build_monitor.h"
 #include "../files.h"
 #include "../logger.h"
@@ -27,16 +28,6 @@ namespace {
 
 using namespace redux;
 namespace fs = std::filesystem;
-
-void CheckThrows(const std::string& code, const std::function<void()>& work, const std::string& what) {
-  try {
-    work();
-  } catch (const NativeError& error) {
-    Check(error.code() == code, what + ": the code is " + error.code() + " (" + error.what() + ")");
-    return;
-  }
-  Check(false, what + ": nothing was thrown");
-}
 
 NumberType ToNumberType(GpuType type) {
   return type == kGpuFloat32 ? NumberType::kFloat32 : type == kGpuFloat16 ? NumberType::kFloat16 : NumberType::kBfloat16;

@@ -1,33 +1,27 @@
-import { html, LitElement, type PropertyValues, type TemplateResult } from "lit";
+import { html, type PropertyValues, type TemplateResult } from "lit";
 import uPlot from "uplot";
 import { figureStyle } from "./figure-file.ts";
 import { DASHES, seriesColour, type ChartFigure } from "./figure-svg.ts";
 import { formatNumber } from "./numbers.ts";
+import { SizedElement } from "./sized-element.ts";
 
 const HEIGHT = 220;
 
 /** A chart of bars or lines over one axis, with a readout of what is under the pointer. */
-export class ChartElement extends LitElement {
+export class ChartElement extends SizedElement {
   static override properties = { figure: { attribute: false }, theme: { attribute: false } };
 
   declare figure: ChartFigure;
   /** Changes with the theme, whose colours are drawn in. */
   declare theme: number;
   #plot: uPlot | undefined;
-  readonly #resized = new ResizeObserver(() => this.#plot?.setSize({ width: this.#width, height: HEIGHT }));
 
-  protected override createRenderRoot(): this {
-    return this;
-  }
-
-  override connectedCallback(): void {
-    super.connectedCallback();
-    this.#resized.observe(this);
+  protected override resized(): void {
+    this.#plot?.setSize({ width: this.#width, height: HEIGHT });
   }
 
   override disconnectedCallback(): void {
     super.disconnectedCallback();
-    this.#resized.disconnect();
     this.#plot?.destroy();
   }
 

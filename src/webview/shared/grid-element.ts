@@ -1,7 +1,8 @@
-import { html, LitElement, type PropertyValues, type TemplateResult } from "lit";
+import { html, type PropertyValues, type TemplateResult } from "lit";
 import { classMap } from "lit/directives/class-map.js";
 import { setStyles } from "./set-styles.ts";
 import { cellId, GridRows, type GridRow } from "./grid-rows.ts";
+import { SizedElement } from "./sized-element.ts";
 import { nextSort, type Column, type Sort } from "./table-model.ts";
 
 export type { GridRow };
@@ -16,7 +17,7 @@ const NAME_WIDTH = 320;
  * its rows; the keys are those of the ARIA authoring practices: arrows, Home, End (with Ctrl: of the grid), Page Up, Page Down, Enter.
  * Fires "sort" and "open", with a Sort or undefined and a row's index.
  */
-export class GridElement extends LitElement {
+export class GridElement extends SizedElement {
   static override properties = {
     columns: { attribute: false },
     rows: { attribute: false },
@@ -35,7 +36,6 @@ export class GridElement extends LitElement {
   #active = { row: 0, column: 0 };
   #frame = 0;
   #rows: GridRows | undefined;
-  readonly #resized = new ResizeObserver(() => this.#scrolled());
 
   constructor() {
     super();
@@ -44,18 +44,12 @@ export class GridElement extends LitElement {
     this.label = "";
   }
 
-  protected override createRenderRoot(): this {
-    return this;
-  }
-
-  override connectedCallback(): void {
-    super.connectedCallback();
-    this.#resized.observe(this);
+  protected override resized(): void {
+    this.#scrolled();
   }
 
   override disconnectedCallback(): void {
     super.disconnectedCallback();
-    this.#resized.disconnect();
     cancelAnimationFrame(this.#frame);
   }
 

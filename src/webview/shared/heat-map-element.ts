@@ -1,10 +1,11 @@
-import { html, LitElement, type PropertyValues, type TemplateResult } from "lit";
+import { html, type PropertyValues, type TemplateResult } from "lit";
 import { cssColour, divergingScale, parseColour } from "./colours.ts";
 import { figureStyle } from "./figure-file.ts";
 import { pictureSvg } from "./figure-svg.ts";
 import { HeatMapTiles, TILE, type TileSource } from "./heat-map-tiles.ts";
 import { formatNumber } from "./numbers.ts";
 import { format } from "./page.ts";
+import { SizedElement } from "./sized-element.ts";
 import type { HeatMapTexts } from "./texts.ts";
 import { isDarkTheme } from "./theme.ts";
 import { setStyles } from "./set-styles.ts";
@@ -23,7 +24,7 @@ interface View {
  * A matrix as a picture, blue below zero, orange above. Tiles are asked for as they come into view, from a distance those that show
  * the largest of many elements. Wheel and drag, or + − 0 and the arrow keys, zoom and move.
  */
-export class HeatMapElement extends LitElement {
+export class HeatMapElement extends SizedElement {
   static override properties = {
     rows: { attribute: false },
     columns: { attribute: false },
@@ -47,20 +48,13 @@ export class HeatMapElement extends LitElement {
   #pointed: { readonly x: number; readonly y: number } | undefined;
   #dragged: { readonly x: number; readonly y: number; readonly view: View } | undefined;
   #frame = 0;
-  readonly #resized = new ResizeObserver(() => this.#schedule());
 
-  protected override createRenderRoot(): this {
-    return this;
-  }
-
-  override connectedCallback(): void {
-    super.connectedCallback();
-    this.#resized.observe(this);
+  protected override resized(): void {
+    this.#schedule();
   }
 
   override disconnectedCallback(): void {
     super.disconnectedCallback();
-    this.#resized.disconnect();
     cancelAnimationFrame(this.#frame);
   }
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { checkAccessibility, webviewFrame } from "../harness/accessibility.ts";
 import type { Flow } from "../harness/flow.ts";
-import { untilEmptyStack, untilRows } from "../harness/stack.ts";
+import { loadWithInk, untilRows } from "../harness/stack.ts";
 import type { Workbench } from "../harness/workbench.ts";
 import { exportDemoEngine } from "../harness/workspace.ts";
 
@@ -33,13 +33,7 @@ export const flow: Flow = {
     await workbench.notification("No LoRA is switched on in the stack of emoji-xl").waitFor();
     await workbench.clearNotifications();
 
-    await workbench.command("TensorRT: Load Engine");
-    await workbench.pick("Load Engine", "emoji-xl");
-    await untilEmptyStack(workbench);
-    await workbench.command("TensorRT: Add to Stack…");
-    await workbench.check("Add to Stack", "ink.safetensors");
-    await page.keyboard.press("Enter");
-    await untilRows(workbench, [/ink× 1\.00 · 192 weights/]);
+    await loadWithInk(workbench);
 
     const row = workbench.view("Stack").locator(".monaco-list-row").first();
     await row.hover();

@@ -1,5 +1,5 @@
 import type { Flow } from "../harness/flow.ts";
-import { untilEmptyStack, untilRows } from "../harness/stack.ts";
+import { loadWithInk, untilEmptyStack, untilRows } from "../harness/stack.ts";
 import { THEMES } from "../harness/themes.ts";
 import { exportDemoEngine } from "../harness/workspace.ts";
 
@@ -10,14 +10,7 @@ export const flow: Flow = {
     const { page } = workbench;
     await workbench.openContainer();
     await workbench.welcome("The stack holds the LoRAs of a loaded engine").waitFor({ timeout: 60_000 });
-    await workbench.command("TensorRT: Load Engine");
-    await workbench.pick("Load Engine", "emoji-xl");
-    await untilEmptyStack(workbench);
-
-    await workbench.command("TensorRT: Add to Stack…");
-    await workbench.check("Add to Stack", "ink.safetensors");
-    await page.keyboard.press("Enter");
-    await untilRows(workbench, [/ink× 1\.00 · 192 weights/]);
+    await loadWithInk(workbench);
     // The message moves the rows down: they are dropped on once it stands there.
     await workbench
       .view("Stack")

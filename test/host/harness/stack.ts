@@ -7,6 +7,17 @@ export async function untilEmptyStack(workbench: Workbench): Promise<void> {
   await untilRows(workbench, [/Add to Stack…/]);
 }
 
+/** Loads the demo's engine, whose stack is empty, and puts the LoRA "ink" on it. */
+export async function loadWithInk(workbench: Workbench): Promise<void> {
+  await workbench.command("TensorRT: Load Engine");
+  await workbench.pick("Load Engine", "emoji-xl");
+  await untilEmptyStack(workbench);
+  await workbench.command("TensorRT: Add to Stack…");
+  await workbench.check("Add to Stack", "ink.safetensors");
+  await workbench.page.keyboard.press("Enter");
+  await untilRows(workbench, [/ink× 1\.00 · 192 weights/]);
+}
+
 /** The stack view's rows from top to bottom, as they are read. */
 export async function stackRows(workbench: Workbench): Promise<string[]> {
   const found = workbench.view("Stack").locator(".monaco-list-row");
