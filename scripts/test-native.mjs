@@ -24,18 +24,27 @@ for (const variant of VARIANTS) {
   const configuration = ["-DCMAKE_BUILD_TYPE=Release", "-DREDUX_ADDON=OFF", "-DREDUX_TESTS=ON", `-DREDUX_SANITIZER=${sanitizer}`];
   execFileSync("cmake", ["-S", root, "-B", folder, ...configuration], { stdio: ["ignore", "ignore", "inherit"] });
   execFileSync("cmake", ["--build", folder, "--config", "Release", "--parallel"], { stdio: ["ignore", "ignore", "inherit"] });
+  const kinds = [programs, String(ONE_PROGRAM_IN[variant])];
   // All but the first are built where TensorRT's headers are (TENSORRT_HEADERS or TENSORRT_ROOT).
-  const names = [
-    "redux_tests",
-    ...["redux_tensorrt_tests", "redux_kind_tests", "redux_sampling_tests", "redux_stack_tests"].map((name) => join("tensorrt", name)),
+  const tests = [
+    { name: "redux_tests" },
+    { name: join("tensorrt", "redux_tensorrt_tests") },
+    { name: join("tensorrt", "redux_merge_tests") },
+    { name: join("tensorrt", "redux_kind_tests"), options: kinds },
+    { name: join("tensorrt", "redux_bfloat_kind_tests"), options: kinds },
+    { name: join("tensorrt", "redux_sampling_tests") },
+    // On emulated GPUs whose matrix units take fp16 alone, and bf16 too.
+    ...["75", "80"].map((capability) => ({ name: join("tensorrt", "redux_stack_tests"), options: [capability] })),
   ];
-  const built = names.map((name) =>
-    [join(folder, "native", name), join(folder, "native", "Release", `${name}.exe`)].find((file) => existsSync(file)),
-  );
-  if (!built[0]) throw new Error(`The tests were not built under ${folder}.`);
+  const built = tests.map(({ name, options = [] }) => {
+    const places = [join(folder, "native", name), join(folder, "native", "Release", `${name}.exe`)];
+    return { program: places.find((file) => existsSync(file)), options };
+  });
+  if (!built[0].program) throw new Error(`The tests were not built under ${folder}.`);
 
-  for (const program of built.filter((file) => file !== undefined)) {
-    const { stdout, stderr, status, signal } = spawnSync(program, [programs, String(ONE_PROGRAM_IN[variant])], { encoding: "utf8" });
+  for (const { program, options } of built) {
+    if (!program) continue;
+    const { stdout, stderr, status, signal } = spawnSync(program, options, { encoding: "utf8" });
     console.log(`C++ (${variant})\n${stdout.trimEnd()}`);
     const results = stdout.split("\n").filter((line) => /^(not )?ok /.test(line));
     const failed = results.filter((line) => line.startsWith("not")).length;

@@ -87,6 +87,10 @@ class CudaDriver {
   int compute_capability() const {
     return compute_capability_;
   }
+  /** Whether the matrix units multiply bf16, as the kernels that are compiled for compute capability 8.0 ask of them. */
+  bool has_bfloat_units() const {
+    return compute_capability_ >= 80;
+  }
   int multiprocessors() const {
     return multiprocessors_;
   }

@@ -8,7 +8,7 @@
 namespace redux {
 
 namespace {
-/** Before the tables stands, for each type, the number of a job whose result is not finite. */
+/** Before the tables stands, for each kernel, the number of a job whose result is not finite. */
 constexpr std::size_t kFlagBytes = 256;
 
 std::size_t JobBytes(const MergeTables& tables) {
@@ -20,33 +20,24 @@ std::size_t TermBytes(const MergeTables& tables) {
 }
 }  // namespace
 
-GpuArithmetic::GpuArithmetic(Cuda cuda) : cuda_(std::move(cuda)) {
-  cuda_->Check(cuda_->ModuleLoadData(&module_, kKernelsPtx), "loading the merge kernels");
-  merge_[kGpuFloat32] = Find("merge_f32");
-  merge_[kGpuFloat16] = Find("merge_f16");
-  merge_[kGpuBfloat16] = Find("merge_bf16");
-  convert_ = Find("convert_elements");
-}
-
-GpuArithmetic::~GpuArithmetic() {
-  if (module_) cuda_->ModuleUnload(module_);
-}
-
-CUfunction GpuArithmetic::Find(const char* name) const {
-  CUfunction function = nullptr;
-  cuda_->Check(cuda_->ModuleGetFunction(&function, module_, name), "looking for a kernel");
-  return function;
+GpuArithmetic::GpuArithmetic(Cuda cuda) : cuda_(std::move(cuda)), kernels_(cuda_, kKernelsPtx), convert_(kernels_.Find("convert_elements")) {
+  merges_[kGpuFloat32] = kernels_.Find("merge_f32");
+  merges_[kGpuFloat16] = kernels_.Find("merge_f16");
+  merges_[kGpuBfloat16] = kernels_.Find("merge_bf16");
+  if (!cuda_->has_bfloat_units()) return;
+  bfloat_merges_.emplace(cuda_, kBfloatMergesPtx);
+  merges_[kGpuTypes + kGpuFloat32] = bfloat_merges_->Find("merge_bfloats_f32");
+  merges_[kGpuTypes + kGpuFloat16] = bfloat_merges_->Find("merge_bfloats_f16");
+  merges_[kGpuTypes + kGpuBfloat16] = bfloat_merges_->Find("merge_bfloats_bf16");
 }
 
 void GpuArithmetic::StartMerges(const CudaStream& stream, const std::vector<GpuMerge>& merges) {
-  std::array<MergeTables, kGpuTypes> tables;
-  std::array<std::size_t, kGpuTypes> starts{};
+  std::array<MergeTables, kMergeKernels> tables = MakeMergeTables(merges, cuda_->has_bfloat_units());
+  std::array<std::size_t, kMergeKernels> starts{};
   std::size_t bytes = kFlagBytes;
-  for (GpuType type = 0; type < kGpuTypes; ++type) {
-    MergeTables& table = tables[static_cast<std::size_t>(type)];
-    table = MakeMergeTables(merges, type);
-    starts[static_cast<std::size_t>(type)] = bytes;
-    bytes += Aligned(JobBytes(table) + TermBytes(table));
+  for (std::size_t kernel = 0; kernel < kMergeKernels; ++kernel) {
+    starts[kernel] = bytes;
+    bytes += Aligned(JobBytes(tables[kernel]) + TermBytes(tables[kernel]));
   }
   if (tables_.bytes() < bytes) {
     tables_ = DeviceBuffer();
@@ -54,32 +45,31 @@ void GpuArithmetic::StartMerges(const CudaStream& stream, const std::vector<GpuM
   }
   if (host_tables_.bytes() < bytes) host_tables_ = PinnedBuffer(cuda_, 2 * bytes);
   std::memset(host_tables_.data(), 0, kFlagBytes);
-  for (std::size_t type = 0; type < kGpuTypes; ++type) {
-    char* place = host_tables_.data() + starts[type];
-    if (!tables[type].jobs.empty()) std::memcpy(place, tables[type].jobs.data(), JobBytes(tables[type]));
-    if (!tables[type].terms.empty()) std::memcpy(place + JobBytes(tables[type]), tables[type].terms.data(), TermBytes(tables[type]));
+  for (std::size_t kernel = 0; kernel < kMergeKernels; ++kernel) {
+    const MergeTables& table = tables[kernel];
+    char* place = host_tables_.data() + starts[kernel];
+    if (!table.jobs.empty()) std::memcpy(place, table.jobs.data(), JobBytes(table));
+    if (!table.terms.empty()) std::memcpy(place + JobBytes(table), table.terms.data(), TermBytes(table));
   }
   stream.Upload(tables_.address(), host_tables_.data(), bytes);
-  for (std::size_t type = 0; type < kGpuTypes; ++type) {
-    places_[type] = std::move(tables[type].places);
-    if (tables[type].tiles == 0) continue;
-    CUdeviceptr flag = tables_.address() + type * sizeof(int);
-    CUdeviceptr jobs = tables_.address() + starts[type];
-    CUdeviceptr terms = jobs + JobBytes(tables[type]);
-    int count = static_cast<int>(tables[type].jobs.size());
+  for (std::size_t kernel = 0; kernel < kMergeKernels; ++kernel) {
+    places_[kernel] = std::move(tables[kernel].places);
+    CUdeviceptr flag = tables_.address() + kernel * sizeof(int);
+    CUdeviceptr jobs = tables_.address() + starts[kernel];
+    CUdeviceptr terms = jobs + JobBytes(tables[kernel]);
+    int count = static_cast<int>(tables[kernel].jobs.size());
     void* arguments[] = {&jobs, &count, &terms, &flag};
-    cuda_->Check(cuda_->LaunchKernel(merge_[type], tables[type].tiles, 1, 1, kMergeThreads, 1, 1, 0, stream.get(), arguments, nullptr),
-                 "starting a merge");
+    kernels_.Launch(stream, merges_[kernel], tables[kernel].tiles, kMergeThreads, arguments);
   }
   stream.Download(host_tables_.data(), tables_.address(), kFlagBytes);
 }
 
 std::optional<std::size_t> GpuArithmetic::FinishMerges(const CudaStream& stream) const {
   stream.Wait();
-  for (std::size_t type = 0; type < kGpuTypes; ++type) {
+  for (std::size_t kernel = 0; kernel < kMergeKernels; ++kernel) {
     int bad_job = 0;
-    std::memcpy(&bad_job, host_tables_.data() + type * sizeof bad_job, sizeof bad_job);
-    if (bad_job > 0) return places_[type].at(static_cast<std::size_t>(bad_job) - 1);
+    std::memcpy(&bad_job, host_tables_.data() + kernel * sizeof bad_job, sizeof bad_job);
+    if (bad_job > 0) return places_[kernel].at(static_cast<std::size_t>(bad_job) - 1);
   }
   return std::nullopt;
 }
@@ -91,9 +81,7 @@ void GpuArithmetic::Convert(const CudaStream& stream, CUdeviceptr from, GpuType 
   unsigned long long target = to;
   unsigned long long elements = count;
   void* arguments[] = {&source, &from_type, &target, &to_type, &elements};
-  const unsigned blocks = static_cast<unsigned>((count + kElementThreads - 1) / kElementThreads);
-  cuda_->Check(cuda_->LaunchKernel(convert_, blocks, 1, 1, kElementThreads, 1, 1, 0, stream.get(), arguments, nullptr),
-               "starting a conversion");
+  kernels_.Launch(stream, convert_, (count + kElementThreads - 1) / kElementThreads, kElementThreads, arguments);
 }
 
 }  // namespace redux

@@ -7,6 +7,7 @@
 
 #include "cuda_stream.h"
 #include "device_buffer.h"
+#include "kernel_module.h"
 #include "pinned_buffer.h"
 #include "kernels/kernel_types.h"
 
@@ -31,35 +32,35 @@ struct GpuMerge {
   std::vector<GpuTerm> terms;
 };
 
-/** The kernels of kernels/kernels.cu, compiled ahead to PTX. All calls queue work on the stream; the same input gives the same bits. */
+/** The merge kernels: one for each type of weight, then those of bfloat_merges.cu, in the same order. */
+constexpr std::size_t kMergeKernels = 2 * kGpuTypes;
+
+/** The kernels of kernels/kernels.cu and kernels/bfloat_merges.cu, compiled ahead to PTX. All calls queue work on the stream; the same input gives the same bits. */
 class GpuArithmetic {
  public:
   explicit GpuArithmetic(Cuda cuda);
-  ~GpuArithmetic();
-  GpuArithmetic(const GpuArithmetic&) = delete;
-  GpuArithmetic& operator=(const GpuArithmetic&) = delete;
 
-  /** Queues all merges, in one launch for each type. `FinishMerges` is to be called before the next ones are started. */
+  /** Queues all merges, in one launch of each kernel that has some. `FinishMerges` is to be called before the next ones are started. */
   void StartMerges(const CudaStream& stream, const std::vector<GpuMerge>& merges);
   /** Waits for them. Gives the position of a merge whose result has a NaN or an infinite number; none where all are finite. */
   std::optional<std::size_t> FinishMerges(const CudaStream& stream) const;
   void Convert(const CudaStream& stream, CUdeviceptr from, GpuType from_type, CUdeviceptr to, GpuType to_type, std::size_t count) const;
 
  private:
-  CUfunction Find(const char* name) const;
-
   const Cuda cuda_;
-  CUmodule module_ = nullptr;
-  CUfunction merge_[kGpuTypes] = {};
+  const KernelModule kernels_;
+  /** Only where the GPU can run them. */
+  std::optional<const KernelModule> bfloat_merges_;
+  std::array<CUfunction, kMergeKernels> merges_{};
   CUfunction convert_ = nullptr;
   DeviceBuffer tables_;
   /** What goes to `tables_`, and the flags that come back. */
   PinnedBuffer host_tables_;
-  /** Of each type's jobs, their places among the merges that were started. */
-  std::array<std::vector<std::size_t>, kGpuTypes> places_;
+  /** Of each kernel's jobs, their places among the merges that were started. */
+  std::array<std::vector<std::size_t>, kMergeKernels> places_;
 };
 
-/** Jobs of one type with their tiles counted, and all their terms: the tables that a merge kernel reads. */
+/** Jobs of one kernel with their tiles counted, and all their terms: the tables that it reads. */
 struct MergeTables {
   std::vector<GpuMergeJob> jobs;
   std::vector<GpuTerm> terms;
@@ -67,6 +68,7 @@ struct MergeTables {
   std::vector<std::size_t> places;
   unsigned tiles = 0;
 };
-MergeTables MakeMergeTables(const std::vector<GpuMerge>& merges, GpuType type);
+/** The tables of every merge kernel. Without `has_bfloat_units` (CudaDriver) those of bfloat_merges.cu have no jobs. */
+std::array<MergeTables, kMergeKernels> MakeMergeTables(const std::vector<GpuMerge>& merges, bool has_bfloat_units);
 
 }  // namespace redux

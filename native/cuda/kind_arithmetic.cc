@@ -1,5 +1,6 @@
 #include "kind_arithmetic.h"
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -11,6 +12,10 @@ namespace {
 /** Before the tables stands the place of a program whose result is not finite. */
 constexpr std::size_t kFlagBytes = 256;
 
+bool HasBfloats(const KindProgram& program) {
+  return std::any_of(program.factors.begin(), program.factors.end(), [](const KindBuffer& factor) { return factor.type == kGpuBfloat16; });
+}
+
 void Grow(const Cuda& cuda, DeviceBuffer& buffer, std::size_t bytes) {
   if (buffer.bytes() >= bytes) return;
   buffer = DeviceBuffer();
@@ -18,40 +23,16 @@ void Grow(const Cuda& cuda, DeviceBuffer& buffer, std::size_t bytes) {
 }
 }  // namespace
 
-KindArithmetic::KindArithmetic(Cuda cuda) : cuda_(std::move(cuda)) {
-  cuda_->Check(cuda_->ModuleLoadData(&kinds_, kKindsPtx), "loading the kernels of the kinds of change");
-  cuda_->Check(cuda_->ModuleLoadData(&rotations_, kRotationsPtx), "loading the kernels of rotations");
-  products_ = Find(kinds_, "multiply_matrices");
-  passes_ = Find(kinds_, "run_passes");
-  norms_ = Find(kinds_, "find_norms");
-  cayley_ = Find(rotations_, "make_rotations");
-  turns_ = Find(rotations_, "turn_blocks");
+KindArithmetic::KindArithmetic(Cuda cuda)
+    : cuda_(std::move(cuda)), kinds_(cuda_, kKindsPtx), rotations_(cuda_, kRotationsPtx), kernels_(FindKernels(kinds_)) {
+  if (!cuda_->has_bfloat_units()) return;
+  bfloat_kinds_.emplace(cuda_, kBfloatKindsPtx);
+  bfloat_kernels_ = FindKernels(*bfloat_kinds_);
 }
 
-KindArithmetic::~KindArithmetic() {
-  if (kinds_) cuda_->ModuleUnload(kinds_);
-  if (rotations_) cuda_->ModuleUnload(rotations_);
-}
-
-CUfunction KindArithmetic::Find(CUmodule module, const char* name) const {
-  CUfunction function = nullptr;
-  cuda_->Check(cuda_->ModuleGetFunction(&function, module, name), "looking for a kernel");
-  return function;
-}
-
-CUfunction KindArithmetic::FunctionOf(KindKernel kernel) const {
-  switch (kernel) {
-    case KindKernel::kProducts:
-      return products_;
-    case KindKernel::kNorms:
-      return norms_;
-    case KindKernel::kCayley:
-      return cayley_;
-    case KindKernel::kRotations:
-      return turns_;
-    default:
-      return passes_;
-  }
+KindArithmetic::Kernels KindArithmetic::FindKernels(const KernelModule& kinds) const {
+  return {kinds.Find("multiply_matrices"), kinds.Find("run_passes"), kinds.Find("find_norms"), rotations_.Find("make_rotations"),
+          rotations_.Find("turn_blocks")};
 }
 
 void KindArithmetic::Start(const CudaStream& stream, const std::vector<KindProgram>& programs) {
@@ -66,15 +47,15 @@ void KindArithmetic::Start(const CudaStream& stream, const std::vector<KindProgr
   stream.Upload(tables_.address(), host_tables_.data(), bytes);
   CUdeviceptr flag = tables_.address();
   CUdeviceptr steps = flag + kFlagBytes;
+  const bool by_bfloats = bfloat_kinds_ && std::any_of(programs.begin(), programs.end(), HasBfloats);
+  const Kernels& kernels = by_bfloats ? bfloat_kernels_ : kernels_;
   static_assert(static_cast<int>(kKindThreads) == static_cast<int>(kElementThreads), "all kernels have blocks of one size");
   for (const KindLaunch& launch : plan.launches) {
     CUdeviceptr jobs = steps + launch.offset;
     int count = launch.jobs;
     // Only passes take the last two.
     void* arguments[] = {&jobs, &count, &steps, &flag};
-    cuda_->Check(
-        cuda_->LaunchKernel(FunctionOf(launch.kernel), launch.blocks, 1, 1, kKindThreads, 1, 1, 0, stream.get(), arguments, nullptr),
-        "starting a merge");
+    kinds_.Launch(stream, kernels[static_cast<std::size_t>(launch.kernel)], launch.blocks, kKindThreads, arguments);
   }
   stream.Download(host_tables_.data(), flag, kFlagBytes);
 }

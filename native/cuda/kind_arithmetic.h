@@ -1,22 +1,21 @@
 #pragma once
 
+#include <array>
 #include <optional>
 #include <vector>
 
 #include "cuda_stream.h"
 #include "device_buffer.h"
+#include "kernel_module.h"
 #include "kind_plan.h"
 #include "pinned_buffer.h"
 
 namespace redux {
 
-/** The kernels of kinds.cu and rotations.cu. The same input gives the same bits. */
+/** The kernels of kinds.cu and rotations.cu; those of bfloat_kinds.cu where factors are bf16. The same input gives the same bits. */
 class KindArithmetic {
  public:
   explicit KindArithmetic(Cuda cuda);
-  ~KindArithmetic();
-  KindArithmetic(const KindArithmetic&) = delete;
-  KindArithmetic& operator=(const KindArithmetic&) = delete;
 
   /** Queues all programs. `Finish` is to be called before the next ones are started. */
   void Start(const CudaStream& stream, const std::vector<KindProgram>& programs);
@@ -28,17 +27,17 @@ class KindArithmetic {
   }
 
  private:
-  CUfunction Find(CUmodule module, const char* name) const;
-  CUfunction FunctionOf(KindKernel kernel) const;
+  /** In the order of KindKernel. */
+  using Kernels = std::array<CUfunction, 5>;
+  Kernels FindKernels(const KernelModule& kinds) const;
 
   const Cuda cuda_;
-  CUmodule kinds_ = nullptr;
-  CUmodule rotations_ = nullptr;
-  CUfunction products_ = nullptr;
-  CUfunction passes_ = nullptr;
-  CUfunction norms_ = nullptr;
-  CUfunction cayley_ = nullptr;
-  CUfunction turns_ = nullptr;
+  const KernelModule kinds_;
+  const KernelModule rotations_;
+  /** Only where the GPU can run them. */
+  std::optional<const KernelModule> bfloat_kinds_;
+  const Kernels kernels_;
+  Kernels bfloat_kernels_{};
   DeviceBuffer tables_;
   /** What goes to `tables_`, and the flag that comes back. */
   PinnedBuffer host_tables_;

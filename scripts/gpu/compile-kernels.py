@@ -4,7 +4,8 @@
 usage: compile-kernels.py [--check] [NAME …]     (--check: fails where a committed PTX is not of its sources; NAME: these alone)
 
 Needs NVRTC 11.8 (pip install nvidia-cuda-nvrtc-cu11==11.8.89; NVRTC_LIBRARY may name libnvrtc): its PTX, of version 7.8, is taken by every
-driver since 520. The target is compute_75, the oldest architecture that TensorRT 10 and TensorRT-RTX run on.
+driver since 520. A source is compiled for the compute capability that it defines as REDUX_COMPUTE_CAPABILITY; for 7.5 (numbers.h), the oldest one that
+TensorRT 10 and TensorRT-RTX run on, where it says nothing.
 """
 import ctypes
 import glob
@@ -14,7 +15,7 @@ import re
 import sys
 
 FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "native", "cuda", "kernels")
-OPTIONS = [b"--gpu-architecture=compute_75", b"--std=c++17", b"--fmad=true"]
+OPTIONS = ["--std=c++17", "--fmad=true"]
 
 
 def read(name):
@@ -32,6 +33,11 @@ def included(source):
             headers[name] = read(name)
             waiting += re.findall(r'^#include "([^"]+)"', headers[name], re.MULTILINE)
     return headers
+
+
+def capability_of(source, headers):
+    """The compute capability, times ten: the first that the source or one of its headers defines."""
+    return re.search(r"^#define REDUX_COMPUTE_CAPABILITY (\d+)$", "\n".join([source, *headers.values()]), re.MULTILINE)[1]
 
 
 def load_nvrtc():
@@ -56,7 +62,8 @@ def compile_source(name, source, headers):
     program = ctypes.c_void_p()
     texts, names = strings(list(headers.values())), strings(list(headers))
     check(nvrtc.nvrtcCreateProgram(ctypes.byref(program), source.encode(), f"{name}.cu".encode(), len(headers), texts, names))
-    result = nvrtc.nvrtcCompileProgram(program, len(OPTIONS), (ctypes.c_char_p * len(OPTIONS))(*OPTIONS))
+    options = [f"--gpu-architecture=compute_{capability_of(source, headers)}", *OPTIONS]
+    result = nvrtc.nvrtcCompileProgram(program, len(options), strings(options))
     size = ctypes.c_size_t()
     check(nvrtc.nvrtcGetProgramLogSize(program, ctypes.byref(size)))
     log = ctypes.create_string_buffer(size.value)

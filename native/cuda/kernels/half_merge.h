@@ -1,6 +1,6 @@
 #pragma once
 
-/* Merges of low-rank changes whose factors are fp16, by the matrix units. */
+/* Merges of low-rank changes whose factors are 16-bit numbers, by the matrix units. */
 #include "kernel_types.h"
 #include "matrix_units.h"
 
@@ -72,7 +72,7 @@ __device__ __forceinline__ bool MergeHalves(const GpuMergeJob& job, const GpuTer
       FillLeft(up, HalfMatrix{term.up, job.rows, term.rank, term.rank}, first_row, start);
       FillRight<kMergeWidth>(down, HalfMatrix{term.down, term.rank, job.columns, job.columns}, first_column, start);
       __syncthreads();
-      MultiplyHalves<kMergeWidth>(up, down, term.scale, sums);
+      MultiplyHalves<kMergeWidth>(term.up_type, up, down, term.scale, sums);
       __syncthreads();
     }
   }

@@ -25,7 +25,10 @@ struct GpuMergeJob {
   int term_count;
   /** Tiles of all jobs before this one; a job has ceil(rows / 128) · ceil(columns / 128). */
   unsigned first_tile;
-  /** 1 where every factor is fp16 and every row of a matrix with `columns` begins at a multiple of 16 bytes: the matrix units can do it. */
+  /**
+   * 1 where the matrix units can do it: a term's factors are of one 16-bit type that the kernel's units multiply, and every row of a matrix with
+   * `columns` begins at a multiple of 16 bytes.
+   */
   int in_halves;
 };
 

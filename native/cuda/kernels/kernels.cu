@@ -1,7 +1,7 @@
 /* Merging of weights and conversion between number types. */
 #include "half_merge.h"
-#include "jobs.h"
 #include "kernel_types.h"
+#include "merge_kernel.h"
 #include "numbers.h"
 
 using namespace redux;
@@ -155,26 +155,18 @@ __device__ __forceinline__ bool MergeTile(const GpuMergeJob& job, const GpuTerm*
  */
 template <int type>
 __device__ __forceinline__ void MergeWeights(const GpuMergeJob* jobs, int job_count, const GpuTerm* terms, int* bad_job) {
-  const int number = FindJob(jobs, job_count);
-  const GpuMergeJob& job = jobs[number];
-  const unsigned tile = blockIdx.x - job.first_tile;
-  const unsigned tiles_across = static_cast<unsigned>((job.columns + kMergeTile - 1) / kMergeTile);
-  const int first_row = static_cast<int>(tile / tiles_across) * kMergeTile;
-  const int first_column = static_cast<int>(tile % tiles_across) * kMergeTile;
-  const bool is_good = job.in_halves ? MergeHalves<type>(job, terms, first_row, first_column) : MergeTile<type>(job, terms, first_row, first_column);
-  if (!is_good) Tell(bad_job, number + 1);
+  const MergePlace place = FindMergePlace(jobs, job_count);
+  const GpuMergeJob& job = jobs[place.number];
+  const bool is_good = job.in_halves ? MergeHalves<type>(job, terms, place.first_row, place.first_column)
+                                     : MergeTile<type>(job, terms, place.first_row, place.first_column);
+  if (!is_good) Tell(bad_job, place.number + 1);
 }
 
 }  // namespace
 
-#define REDUX_MERGE_KERNEL(name, type)                                                                     \
-  extern "C" __global__ void __launch_bounds__(kMergeThreads, 2) name(const GpuMergeJob* jobs, int job_count, \
-                                                                      const GpuTerm* terms, int* bad_job) { \
-    MergeWeights<type>(jobs, job_count, terms, bad_job);                                                   \
-  }
-REDUX_MERGE_KERNEL(merge_f32, kGpuFloat32)
-REDUX_MERGE_KERNEL(merge_f16, kGpuFloat16)
-REDUX_MERGE_KERNEL(merge_bf16, kGpuBfloat16)
+REDUX_MERGE_KERNEL(merge_f32, MergeWeights<kGpuFloat32>)
+REDUX_MERGE_KERNEL(merge_f16, MergeWeights<kGpuFloat16>)
+REDUX_MERGE_KERNEL(merge_bf16, MergeWeights<kGpuBfloat16>)
 
 /** to[i] = from[i] in another type. */
 extern "C" __global__ void __launch_bounds__(kElementThreads)

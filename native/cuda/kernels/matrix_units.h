@@ -1,9 +1,9 @@
 #pragma once
 
 /*
- * Products of fp16 matrices by the GPU's matrix units (mma.m16n8k8, PTX ISA 7.8, section "Matrix multiply-accumulate instructions"): products of
- * fp16 are exact in fp32 and are summed there. A block of 256 threads has a product of 128 rows; its eight warps have 32 rows each, and half of
- * the columns.
+ * Products of matrices of 16-bit numbers, called halves here, by the GPU's matrix units (mma.m16n8k8, PTX ISA 7.8, section "Matrix
+ * multiply-accumulate instructions"): products of two numbers of fp16, or of bf16, are exact in fp32 and are summed there. A block of 256 threads
+ * has a product of 128 rows; its eight warps have 32 rows each, and half of the columns.
  */
 #include "numbers.h"
 
@@ -57,7 +57,12 @@ __device__ __forceinline__ uint4 LoadEight(unsigned long long data, unsigned lon
   return eight;
 }
 
-/** A matrix of fp16 numbers, row by row. */
+/** Whether the matrix units multiply numbers of a type: fp16 everywhere, bf16 from compute capability 8.0 on. */
+__device__ __forceinline__ bool UnitsMultiply(int type) {
+  return type == kGpuFloat16 || (REDUX_COMPUTE_CAPABILITY >= 80 && type == kGpuBfloat16);
+}
+
+/** A matrix of 16-bit numbers, row by row. */
 struct HalfMatrix {
   unsigned long long data;
   int rows;
@@ -109,17 +114,33 @@ __device__ __forceinline__ void FillRight(HalfRow* tile, const HalfMatrix& matri
 }
 
 #ifndef REDUX_EMULATED
-/** The warp's sums [16, 8] += left [16, 8] · right [8, 8]; a thread has the numbers that the instruction's fragments say. */
-__device__ __forceinline__ void MultiplyAdd(float (&sums)[4], unsigned upper_left, unsigned lower_left, unsigned right) {
+/**
+ * The warp's sums [16, 8] += left [16, 8] · right [8, 8], both of a type that the units multiply; a thread has the numbers that the instruction's
+ * fragments say.
+ */
+__device__ __forceinline__ void MultiplyAdd(int type, float (&sums)[4], unsigned upper_left, unsigned lower_left, unsigned right) {
+#if REDUX_COMPUTE_CAPABILITY >= 80
+  // One of two predicated instructions: with the loops around them written twice, the registers do not suffice.
+  asm("{\n"
+      ".reg .pred is_bfloat;\n"
+      "setp.eq.s32 is_bfloat, %7, %8;\n"
+      "@is_bfloat mma.sync.aligned.m16n8k8.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5}, {%6}, {%0, %1, %2, %3};\n"
+      "@!is_bfloat mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5}, {%6}, {%0, %1, %2, %3};\n"
+      "}"
+      : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
+      : "r"(upper_left), "r"(lower_left), "r"(right), "r"(type), "n"(static_cast<int>(kGpuBfloat16)));
+#else
   asm("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5}, {%6}, {%0, %1, %2, %3};"
       : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
       : "r"(upper_left), "r"(lower_left), "r"(right));
+#endif
 }
 #endif
 
-/** sums += scale · left · right of this chunk of the depth. */
+/** sums += scale · left · right of this chunk of the depth; `type` is the same in all threads. */
 template <int width>
-__device__ __forceinline__ void MultiplyHalves(const HalfRow* left, const HalfRow* right, float scale, float (&sums)[kUnitThreadRows][width]) {
+__device__ __forceinline__ void MultiplyHalves(int type, const HalfRow* left, const HalfRow* right, float scale,
+                                               float (&sums)[kUnitThreadRows][width]) {
   const int pair = static_cast<int>(threadIdx.x) % 4;
   const int first_slot = static_cast<int>(threadIdx.x) / 32 % 2 * 4 * width + static_cast<int>(threadIdx.x) % 32 / 4;
   unsigned lefts[kUnitThreadRows][kHalfDepth / 8];
@@ -137,7 +158,7 @@ __device__ __forceinline__ void MultiplyHalves(const HalfRow* left, const HalfRo
     for (int i = 0; i < kUnitThreadRows; i += 2) {
       float product[4] = {0.0F, 0.0F, 0.0F, 0.0F};
 #pragma unroll
-      for (int step = 0; step < kHalfDepth / 8; ++step) MultiplyAdd(product, lefts[i][step], lefts[i + 1][step], rights[step]);
+      for (int step = 0; step < kHalfDepth / 8; ++step) MultiplyAdd(type, product, lefts[i][step], lefts[i + 1][step], rights[step]);
       sums[i][2 * j] += scale * product[0];
       sums[i][2 * j + 1] += scale * product[1];
       sums[i + 1][2 * j] += scale * product[2];

@@ -7,6 +7,11 @@
  */
 #include "number_types.h"
 
+/* The compute capability, times ten, that a source is compiled for, unless it says another one before its includes. */
+#ifndef REDUX_COMPUTE_CAPABILITY
+#define REDUX_COMPUTE_CAPABILITY 75
+#endif
+
 namespace {
 
 using namespace redux;

@@ -49,7 +49,7 @@ struct Window {
   }
   /** Whether the matrix units take it as it is. */
   __device__ __forceinline__ bool InHalves() const {
-    return matrix.type == kGpuFloat16 && InRows() && matrix.data % 16 == 0 && matrix.row_step % 8 == 0 && columns % 8 == 0;
+    return UnitsMultiply(matrix.type) && InRows() && matrix.data % 16 == 0 && matrix.row_step % 8 == 0 && columns % 8 == 0;
   }
   __device__ __forceinline__ HalfMatrix Halves() const {
     return {matrix.data, rows, columns, matrix.row_step};
@@ -117,12 +117,13 @@ __device__ __forceinline__ void Multiply(const Left& left, const Right& right, i
   MultiplyFloats(left, right, depth, product);
 }
 
-/** Of matrices in memory: by the matrix units where both are fp16. */
+/** Of matrices in memory: by the matrix units where both are of one type that these multiply. */
 __device__ __forceinline__ void Multiply(const Window& left, const Window& right, int depth, Tile& product) {
   __shared__ __align__(16) HalfRow left_tile[kKindRows];
   __shared__ __align__(16) HalfRow right_tile[kKindColumns];
   Clear(product);
-  if (!left.InHalves() || !right.InHalves()) {
+  const bool of_one_type = REDUX_COMPUTE_CAPABILITY < 80 || left.matrix.type == right.matrix.type;
+  if (!left.InHalves() || !right.InHalves() || !of_one_type) {
     MultiplyFloats(left, right, depth, product);
     return;
   }
@@ -130,7 +131,7 @@ __device__ __forceinline__ void Multiply(const Window& left, const Window& right
     FillLeft(left_tile, left.Halves(), left.first_row, start);
     FillRight<kColumnsOfThread>(right_tile, right.Halves(), right.first_column, start);
     __syncthreads();
-    MultiplyHalves<kColumnsOfThread>(left_tile, right_tile, 1.0F, product);
+    MultiplyHalves<kColumnsOfThread>(left.matrix.type, left_tile, right_tile, 1.0F, product);
     __syncthreads();
   }
 }

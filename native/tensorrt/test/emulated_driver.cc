@@ -35,9 +35,11 @@ struct CUmod_st {};
 
 namespace {
 
+constexpr CUresult kInvalidPtx = 218;
 constexpr CUresult kLaunchFailed = 719;
 constexpr CUresult kNotSupported = 801;
 
+int capability = 90;
 std::size_t objects = 0;
 int allocations_left = -1;
 int launches_left = -1;
@@ -88,6 +90,9 @@ void FinishAll() {
 
 #define REDUX_EXPORT extern "C" __attribute__((visibility("default")))
 
+REDUX_EXPORT void redux_emulated_set_capability(int new_capability) {
+  capability = new_capability;
+}
 REDUX_EXPORT std::size_t redux_emulated_objects() {
   return objects;
 }
@@ -117,8 +122,8 @@ REDUX_EXPORT CUresult cuDeviceGetName(char* name, int bytes, CUdevice) {
   std::strncpy(name, "emulated", static_cast<std::size_t>(bytes));
   return kCudaSuccess;
 }
-REDUX_EXPORT CUresult cuDeviceGetAttribute(int* value, int, CUdevice) {
-  *value = 9;
+REDUX_EXPORT CUresult cuDeviceGetAttribute(int* value, int attribute, CUdevice) {
+  *value = attribute == kAttributeComputeMajor ? capability / 10 : attribute == kAttributeComputeMinor ? capability % 10 : 132;
   return kCudaSuccess;
 }
 REDUX_EXPORT CUresult cuDevicePrimaryCtxRetain(CUcontext* context, CUdevice) {
@@ -234,7 +239,10 @@ REDUX_EXPORT CUresult cuEventElapsedTime(float* milliseconds, CUevent, CUevent) 
   return kCudaSuccess;
 }
 
-REDUX_EXPORT CUresult cuModuleLoadData(CUmodule* module, const void*) {
+REDUX_EXPORT CUresult cuModuleLoadData(CUmodule* module, const void* image) {
+  static const char kTarget[] = "\n.target sm_";
+  const char* target = std::strstr(static_cast<const char*>(image), kTarget);
+  if (!target || std::atoi(target + std::strlen(kTarget)) > capability) return kInvalidPtx;
   return Make(module);
 }
 REDUX_EXPORT CUresult cuModuleUnload(CUmodule module) {
@@ -244,6 +252,7 @@ REDUX_EXPORT CUresult cuModuleGetFunction(CUfunction* function, CUmodule, const 
   static const EmulatedKernel none{"", nullptr};
   const EmulatedKernel* found = FindEmulatedLatentKernel(name);
   if (!found) found = FindEmulatedMergeKernel(name);
+  if (!found) found = FindEmulatedBfloatMergeKernel(name);
   *function = reinterpret_cast<CUfunction>(const_cast<EmulatedKernel*>(found ? found : &none));
   return kCudaSuccess;
 }

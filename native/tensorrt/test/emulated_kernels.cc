@@ -1,4 +1,4 @@
-/* The merge kernels on the host. */
+/* The kernels of kernels.cu on the host. */
 #include "emulated_kernels.h"
 
 #include <cstring>

@@ -10,6 +10,8 @@
 
 namespace redux {
 
+const int kEmulatedCapability = REDUX_COMPUTE_CAPABILITY;
+
 std::optional<std::size_t> EmulateKinds(const std::vector<KindProgram>& programs) {
   const KindWaves waves = MakeKindWaves(programs);
   std::vector<char> scratch(waves.scratch_bytes + 16, '\x7f');

@@ -19,6 +19,7 @@
 #include <ucontext.h>
 #endif
 
+#include "../../cuda/kernels/number_types.h"
 #include "../../kernels/half.h"
 
 namespace {
@@ -168,11 +169,11 @@ float FloatOfBits(unsigned bits) {
   return value;
 }
 /**
- * mma.m16n8k8 of fp16: the threads of a warp show one another their registers, which hold the matrices' fragments as PTX ISA 7.8 describes them
+ * mma.m16n8k8 of fp16 or bf16: the threads of a warp show one another their registers, which hold the matrices' fragments as PTX ISA 7.8 describes them
  * ("Matrix Fragments for mma.m16n8k8"). With g = lane / 4 and t = lane % 4: the left matrix' rows g and g + 8, columns 2t and 2t + 1; the right one's
  * rows 2t and 2t + 1 of column g; the sums' rows g and g + 8, columns 2t and 2t + 1.
  */
-[[maybe_unused]] void MultiplyAdd(float (&sums)[4], unsigned upper_left, unsigned lower_left, unsigned right) {
+[[maybe_unused]] void MultiplyAdd(int type, float (&sums)[4], unsigned upper_left, unsigned lower_left, unsigned right) {
   static unsigned registers[1024][3];
   const unsigned lane = threadIdx.x % 32;
   const unsigned warp = threadIdx.x - lane;
@@ -181,7 +182,8 @@ float FloatOfBits(unsigned bits) {
   registers[threadIdx.x][2] = right;
   WaitForBlock();
   const auto number = [&](unsigned of_lane, unsigned place, unsigned half) {
-    return FloatOfHalf(static_cast<unsigned short>(registers[warp + of_lane][place] >> (16 * half)));
+    const auto bits = static_cast<unsigned short>(registers[warp + of_lane][place] >> (16 * half));
+    return type == redux::kGpuFloat16 ? FloatOfHalf(bits) : FloatOfBits(static_cast<unsigned>(bits) << 16);
   };
   for (unsigned i = 0; i < 4; ++i) {
     const unsigned column = lane % 4 * 2 + i % 2;

@@ -246,7 +246,7 @@ bool TakesWaves() {
 int failed = 0;
 
 void Tell(bool passed, const std::string& what) {
-  std::printf("%sok TensorRT backend: %s\n", passed ? "" : "not ", what.c_str());
+  std::printf("%sok TensorRT backend, compute capability %.1f: %s\n", passed ? "" : "not ", kEmulatedCapability / 10.0, what.c_str());
   failed += passed ? 0 : 1;
 }
 

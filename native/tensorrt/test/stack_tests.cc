@@ -1,6 +1,8 @@
-// Tests of what a change of the stack does before its refit, with the emulated driver: factors from files, merges, plans. Prints one line a test.
+// Tests of what a change of the stack does before its refit, with the emulated driver: factors from files, merges, plans.
+// Prints one line a test. usage: redux_stack_tests [CAPABILITY]     (times ten; of the emulated GPU)
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <cstdio>
@@ -227,6 +229,40 @@ void TestBadMerge() {
   Check(floats[0] == 160001, "merges are computed in place, once in each call: " + std::to_string(floats[0]));
 }
 
+/** The merges of a stack of fp16 and bf16 LoRAs, by whichever kernels the GPU has; all their factors are ones. */
+void TestMixedMerges() {
+  Gpu gpu;
+  GpuArithmetic arithmetic(gpu.cuda);
+  constexpr int kRank = 8;
+  constexpr int kSide = 16;
+  alignas(16) std::array<std::uint16_t, kRank * kSide> halves{};
+  alignas(16) std::array<std::uint16_t, kRank * kSide> bfloats{};
+  halves.fill(0x3c00);
+  bfloats.fill(0x3f80);
+  const auto address = [](const auto& values) { return reinterpret_cast<CUdeviceptr>(values.data()); };
+  const GpuTerm half{address(halves), address(halves), kGpuFloat16, kGpuFloat16, kRank, 1.0F};
+  const GpuTerm bfloat{address(bfloats), address(bfloats), kGpuBfloat16, kGpuBfloat16, kRank, 2.0F};
+  const std::vector<std::vector<GpuTerm>> stacks = {{bfloat}, {half}, {half, bfloat}, {bfloat, bfloat, half}};
+  const float expected[] = {16, 8, 24, 40};
+  const DeviceBuffer weights(gpu.cuda, stacks.size() * kSide * kSide * sizeof(float));
+  std::vector<GpuMerge> merges;
+  for (std::size_t i = 0; i < stacks.size(); ++i) {
+    const CUdeviceptr weight = weights.address() + i * kSide * kSide * sizeof(float);
+    merges.push_back({weight, weight, kGpuFloat32, kSide, kSide, stacks[i]});
+  }
+  std::memset(reinterpret_cast<void*>(weights.address()), 0, weights.bytes());
+  arithmetic.StartMerges(gpu.stream, merges);
+  Check(!arithmetic.FinishMerges(gpu.stream), "the results are finite");
+  for (std::size_t i = 0; i < stacks.size(); ++i) {
+    const float last = NumberAt(merges[i].out, kSide * kSide - 1);
+    Check(NumberAt(merges[i].out) == expected[i] && last == expected[i], "stack " + std::to_string(i) + ": " + std::to_string(last));
+  }
+  bfloats.fill(0x7fc0);
+  arithmetic.StartMerges(gpu.stream, {merges[1], merges[0]});
+  const auto bad = arithmetic.FinishMerges(gpu.stream);
+  Check(bad && *bad == 1, "the second merge is the bad one");
+}
+
 const std::vector<Test> kTests = {
     {"factors from files", TestFactors},
     {"factors that are kept", TestKeptFactors},
@@ -235,12 +271,15 @@ const std::vector<Test> kTests = {
     {"a stack, the base in host memory", [] { TestStack(BasePlacement::kHost); }},
     {"a stack, the base in its file", [] { TestStack(BasePlacement::kFile); }},
     {"results that are no numbers", TestBadMerge},
+    {"merges of fp16 and bf16 factors", TestMixedMerges},
 };
 
 }  // namespace
 
-int main() {
-  return RunTests("stack: ", kTests, [](const Test& test) {
+int main(int count, char** arguments) {
+  const std::string capability = count > 1 ? arguments[1] : "90";
+  redux_emulated_set_capability(std::stoi(capability));
+  return RunTests("stack, compute capability " + capability + ": ", kTests, [](const Test& test) {
     const std::size_t before = redux_emulated_objects();
     test.run();
     Check(redux_emulated_objects() == before, "everything is given back");
