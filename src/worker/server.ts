@@ -106,7 +106,8 @@ export function serve(connection: MessageConnection, engines: EngineCache, { res
     const subscription = token.onCancellationRequested(() => controller.abort());
     // A token that was cancelled before its request was read tells nobody.
     if (token.isCancellationRequested) controller.abort();
-    const work = body(controller.signal);
+    // Of what throws before it is under way the answer is a refusal all the same.
+    const work = Promise.resolve(controller.signal).then(body);
     running.set(controller, work);
     try {
       return await work;

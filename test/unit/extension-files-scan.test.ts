@@ -1,4 +1,4 @@
-import { linkSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { linkSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { expect, test } from "vitest";
 import { scanFolders } from "../../src/extension/files/scan.ts";
@@ -90,4 +90,18 @@ test("a damaged store is an empty one, and is written anew", async () => {
   await store.save(new Set([FILE.path]));
   expect(await new SummaryStore(folder, "1").get(FILE)).toEqual(SUMMARY);
   expect((await scanFolders([folder])).map(({ path }) => basename(path))).toEqual([]);
+});
+
+test("a write that failed leaves nothing behind and stops no later one", async () => {
+  const folder = join(temporaryFolder(), "store");
+  const present = new Set([FILE.path]);
+  const store = new SummaryStore(folder, "1");
+  await store.set(FILE, SUMMARY);
+  // No file can take the place of a folder.
+  mkdirSync(join(folder, "summaries.json"), { recursive: true });
+  await expect(store.save(present)).rejects.toThrow("summaries.json");
+  expect(readdirSync(folder)).toEqual(["summaries.json"]);
+  rmSync(join(folder, "summaries.json"), { recursive: true });
+  await store.save(present);
+  expect(await new SummaryStore(folder, "1").get(FILE)).toEqual(SUMMARY);
 });

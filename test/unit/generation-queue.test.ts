@@ -134,3 +134,12 @@ test("a window takes over the jobs of windows that have ended, not of those that
   window(2).save([]);
   expect(memory.keys()).toEqual([]);
 });
+
+test("what another version kept and is no job is not taken over", () => {
+  const memory = memento();
+  const left = [null, { id: 3, job: job("a") }, { id: "b" }, { id: "c", job: { title: "c" } }, { id: "d", job: job("d") }];
+  void memory.update("generation.queue.7", left);
+  expect(new KeptJobs<QueueJob>(memory, 8, () => false).takeLeft()).toEqual([{ id: "d", job: job("d") }]);
+  void memory.update("generation.queue.7", "nothing");
+  expect(new KeptJobs<QueueJob>(memory, 8, () => false).takeLeft()).toEqual([]);
+});

@@ -39,7 +39,7 @@ function join(handlers: Partial<RequestHandlers<Echo>>) {
     },
     listen: (listener) => (toWebview = listener),
   });
-  return { server, connection, sent };
+  return { server, connection, sent, post: (message: unknown) => toHost(message) };
 }
 
 afterEach(() => vi.useRealTimers());
@@ -71,6 +71,13 @@ test("a refusal keeps the worker's code, a defect is internal, an unknown method
   await expect(connection.request("refuse", "worker")).rejects.toMatchObject({ code: "file.truncated", message: "It is cut off." });
   await expect(connection.request("refuse", "defect")).rejects.toMatchObject({ code: "internal", message: "oops" });
   await expect(connection.request("toString" as "wait", null)).rejects.toMatchObject({ message: 'There is no request "toString".' });
+});
+
+test("messages that are none of the protocol are passed over", async () => {
+  const { connection, post } = join({ double: (value) => Promise.resolve(value * 2) });
+  for (const message of [null, 3, "request", {}, { type: "request" }, { type: "request", id: "1", method: "double" }, { type: "cancel" }])
+    expect(() => post(message)).not.toThrow();
+  expect(await connection.request("double", 2)).toBe(4);
 });
 
 test("a cancelled request rejects at once, and its handler is told", async () => {

@@ -62,6 +62,14 @@ test("options that are not the job's are refused", async () => {
   await expect(connection.runJob("inspect", { file: "" }, () => {})).rejects.toMatchObject({ code: "option.invalid" });
 });
 
+test("what is not to be compared is refused as an option, whichever way it is asked for", async () => {
+  const { connection } = await start();
+  const target = { a: [{ file: "" }], b: [] } as const;
+  const refusal = { code: "option.invalid", message: expect.stringMatching(/^--a "": /) as string };
+  await expect(connection.compare(target, () => {})).rejects.toMatchObject(refusal);
+  await expect(connection.request("comparison/detail", { ...target, state: "", layer: "a" })).rejects.toMatchObject(refusal);
+});
+
 test("files are described in order, unreadable ones with their problem", async () => {
   const { connection } = await start();
   const file = brokenFile();

@@ -1,4 +1,4 @@
-import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { FileSummary } from "../../worker/protocol.ts";
 import type { FoundFile } from "./scan.ts";
@@ -40,9 +40,10 @@ export class SummaryStore {
     this.#hasChanged = true;
   }
 
-  /** Writes what is new, without the files that are gone. */
+  /** Writes what is new, without the files that are gone; what could not be written is tried again by the next call. */
   save(present: ReadonlySet<string>): Promise<void> {
-    this.#writing = this.#writing.then(() => this.#save(present));
+    const write = (): Promise<void> => this.#save(present);
+    this.#writing = this.#writing.then(write, write);
     return this.#writing;
   }
 
@@ -51,11 +52,17 @@ export class SummaryStore {
     this.#hasChanged = false;
     const entries = [...(await this.#load())].filter(([path]) => present.has(path));
     const stored: Stored = { version: this.#version, entries: Object.fromEntries(entries) };
-    await mkdir(dirname(this.#file), { recursive: true });
     // Two windows may write at once: each its own file, and the last one stays.
     const temporary = `${this.#file}.${process.pid}.tmp`;
-    await writeFile(temporary, JSON.stringify(stored));
-    await rename(temporary, this.#file);
+    try {
+      await mkdir(dirname(this.#file), { recursive: true });
+      await writeFile(temporary, JSON.stringify(stored));
+      await rename(temporary, this.#file);
+    } catch (error) {
+      this.#hasChanged = true;
+      await rm(temporary, { force: true });
+      throw error;
+    }
   }
 
   #load(): Promise<Map<string, Entry>> {

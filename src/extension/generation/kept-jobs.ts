@@ -34,13 +34,19 @@ export class KeptJobs<Job extends QueueJob> {
     return left.flatMap((id) => {
       const jobs = this.#memory.get<unknown>(PREFIX + id);
       void this.#memory.update(PREFIX + id, undefined);
-      return Array.isArray(jobs) ? (jobs as Queued<Job>[]) : [];
+      return Array.isArray(jobs) ? jobs.filter((each): each is Queued<Job> => isQueued(each)) : [];
     });
   }
 
   #windows(): number[] {
     return this.#memory.keys().flatMap((key) => (key.startsWith(PREFIX) ? [Number(key.slice(PREFIX.length))] : []));
   }
+}
+
+/** Another version may have kept something else. */
+function isQueued(value: unknown): value is Queued<QueueJob> {
+  const { id, job } = (value ?? {}) as { readonly id?: unknown; readonly job?: Partial<Record<keyof QueueJob, unknown>> };
+  return typeof id === "string" && typeof job?.title === "string" && typeof job.seed === "string" && typeof job.pictures === "number";
 }
 
 function isProcessRunning(id: number): boolean {

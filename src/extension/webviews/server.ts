@@ -40,7 +40,7 @@ export class WebviewServer<P extends Protocol> {
   constructor(webview: WebviewChannel, handlers: RequestHandlers<P>) {
     this.#webview = webview;
     this.#handlers = handlers;
-    this.#subscription = webview.onDidReceiveMessage((message) => this.#receive(message as MessageToHost<P>));
+    this.#subscription = webview.onDidReceiveMessage((message) => isMessage<P>(message) && this.#receive(message));
   }
 
   /** Tells the webview something it did not ask for. */
@@ -87,4 +87,10 @@ export class WebviewServer<P extends Protocol> {
   #post(message: MessageToWebview<P>): void {
     if (!this.#disposed) void this.#webview.postMessage(message);
   }
+}
+
+/** Whether a page has sent what the protocol has; what a request's handler is given, it looks at itself. */
+function isMessage<P extends Protocol>(message: unknown): message is MessageToHost<P> {
+  const { type, id, method } = (message ?? {}) as { readonly type?: unknown; readonly id?: unknown; readonly method?: unknown };
+  return typeof id === "number" && (type === "cancel" || (type === "request" && typeof method === "string"));
 }
