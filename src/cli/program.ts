@@ -38,6 +38,11 @@ function baseOption(): Option {
   return new Option("--base <place>", "where a GPU engine keeps its base weights (default: auto)").choices(["auto", "gpu", "host", "file"]);
 }
 
+function loraOption(): Option {
+  const about = "a LoRA or delta, its scales on UNet and text encoders; may be given several times";
+  return new Option("--lora <file[:scale[:te]][:lbw=weights]>", about).argParser(parseLora).default([]);
+}
+
 function addCommonOptions(command: Command): void {
   command
     .option("--json", "one JSON object a line on stdout, the result last")
@@ -95,12 +100,7 @@ function addImageOptions(command: Command): Command {
   return command
     .option("--prompt <text>", "what to draw; may hold (word:1.2), BREAK and <lora:NAME:SCALE>")
     .option("--negative <text>", "what to avoid")
-    .option(
-      "--lora <file[:scale[:te]][:lbw=weights]>",
-      "a LoRA or delta, its scales on UNet and text encoders; may be given several times",
-      parseLora,
-      [],
-    )
+    .addOption(loraOption())
     .option("--steps <n>", "sampling steps (default: 20)", parseInteger)
     .option("--cfg <scale>", "guidance scale (default: 7)", parseNumber)
     .option("--cfg-rescale <phi>", "CFG rescale, 0 to 1 (default: 0)", parseNumber)
@@ -169,8 +169,8 @@ function addInspect(program: Command, runner: Runner): void {
 function addCompare(program: Command, runner: Runner): void {
   program
     .command("compare")
-    .argument("<a>", "a LoRA or delta, with its scale where it is not 1: file[:scale[:te]][:lbw=weights]", toLora)
-    .argument("[b]", "another, or the same at another scale; without it: what A changes", toLora)
+    .argument("<a>", "a LoRA or delta, with its scale where it is not 1: file[:scale[:te]][:lbw=weights]", parseLoraArgument)
+    .argument("[b]", "another, or the same at another scale; without it: what A changes", parseLoraArgument)
     .description("compare two LoRAs, deltas or stacks of them, layer by layer")
     .option("--add-a <file[:scale]>", "a further LoRA or delta of A's stack; may be given several times", parseLora, [])
     .option("--add-b <file[:scale]>", "a further LoRA or delta of B's stack; may be given several times", parseLora, [])
@@ -182,21 +182,12 @@ function addCompare(program: Command, runner: Runner): void {
 
 type CompareWords = Record<string, unknown> & { readonly addA: LoraArgument[]; readonly addB: LoraArgument[] };
 
-function toLora(text: string): LoraArgument {
-  return parseLoraArgument(text);
-}
-
 function addBench(program: Command, runner: Runner): void {
   program
     .command("bench")
     .argument("<engine>", "an engine bundle")
     .description("time a step, LoRA switches and the load; show the memory")
-    .option(
-      "--lora <file[:scale[:te]][:lbw=weights]>",
-      "a LoRA or delta, its scales on UNet and text encoders; may be given several times",
-      parseLora,
-      [],
-    )
+    .addOption(loraOption())
     .option("--steps <n>", "steps that are timed (default: 20)", parseInteger)
     .option("--width <pixels>", "default: what the engine is tuned for", parseInteger)
     .option("--height <pixels>", "default: what the engine is tuned for", parseInteger)

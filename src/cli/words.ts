@@ -161,11 +161,11 @@ function doctorWords({ version, platform, findings }: JobResults["doctor"]): str
   return [`TensorRT Redux ${version} on ${platform}`, ...lines];
 }
 
-/** A duration, in milliseconds or in seconds. */
 function installRuntimeWords({ folder, package: name, version, bytes, cached }: JobResults["installRuntime"]): string[] {
   return [`${name} ${version}: ${folder} (${formatBytes(bytes)})${cached ? ", there before" : ""}`];
 }
 
+/** A duration, in milliseconds or in seconds. */
 export function milliseconds(value: number): string {
   if (value >= 10_000) return `${(value / 1000).toFixed(1)} s`;
   return value >= 100 ? `${Math.round(value)} ms` : `${value.toFixed(1)} ms`;
