@@ -1,12 +1,10 @@
 import { html, nothing, type TemplateResult } from "lit";
 import type { CompareResult } from "../../jobs/comparison/types.ts";
 import { lastPart } from "../shared/layer-names.ts";
-import type { ChosenCell } from "../shared/map-element.ts";
+import { type MapSection, mapSection } from "../shared/map-section.ts";
 import { formatCount, formatNumber } from "../shared/numbers.ts";
 import { notesSection, numberList } from "../shared/page-frame.ts";
-import type { PictureFormat } from "../shared/page-shell.ts";
 import { format } from "../shared/page.ts";
-import { radioGroup } from "../shared/radio-group.ts";
 import { compareMap, shownMeasure, type CompareMeasure } from "./measures.ts";
 import type { CompareTexts } from "./protocol.ts";
 
@@ -39,45 +37,27 @@ export function headView({ result: { a, b, base }, texts, status, onSwap, onChoo
   </header>`;
 }
 
-export interface CompareOverviewProps {
+export interface CompareOverviewProps extends Pick<MapSection<CompareMeasure>, "measure" | "theme" | "onMeasure" | "onChoose" | "onSave"> {
   readonly result: CompareResult;
   readonly texts: CompareTexts;
-  readonly measure: CompareMeasure;
-  readonly theme: number;
-  readonly onMeasure: (measure: CompareMeasure) => void;
-  readonly onChoose: (cell: ChosenCell) => void;
-  readonly onSave: (format: PictureFormat) => void;
 }
 
 /** Where the two differ, and by how much in all. */
-export function overview(props: CompareOverviewProps): TemplateResult {
-  const { result, texts, measure, onMeasure, onSave } = props;
-  const { legend, number, maximum } = shownMeasure(measure, result, texts);
+export function overview({ result, texts, measure, ...map }: CompareOverviewProps): TemplateResult {
   const measures = [
     ["difference", texts.measureDifference],
     ["cosine", texts.measureCosine],
     ["overlap", texts.measureOverlap],
   ] as const;
   return html`<div class="overview">
-    <section class="overview-map" aria-label=${texts.mapTitle}>
-      <div class="section-head">
-        <h2>${texts.mapTitle}</h2>
-        ${result.b.length > 0 ? radioGroup(texts.mapTitle, measures, measure, onMeasure) : nothing}
-        <span class="spacer"></span>
-        <button class="link" @click=${() => onSave("svg")}>${texts.saveSvg}</button>
-        <button class="link" @click=${() => onSave("png")}>${texts.savePng}</button>
-      </div>
-      <p class="muted">${texts.mapHelp}</p>
-      <redux-map
-        .components=${compareMap(result, measure)}
-        .texts=${texts}
-        .legend=${legend}
-        .format=${number}
-        .maximum=${maximum}
-        .theme=${props.theme}
-        @choose=${(event: CustomEvent<ChosenCell>) => props.onChoose(event.detail)}
-      ></redux-map>
-    </section>
+    ${mapSection<CompareMeasure>({
+      ...map,
+      ...shownMeasure(measure, result, texts),
+      texts,
+      measure,
+      measures: result.b.length > 0 ? measures : [],
+      components: compareMap(result, measure),
+    })}
     <aside class="overview-side">${facts(result, texts)} ${notes(result, texts)}</aside>
   </div>`;
 }

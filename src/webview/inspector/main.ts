@@ -1,20 +1,8 @@
-import "uplot/dist/uPlot.min.css";
-import "../shared/page.css";
-import "../shared/parts.css";
-import "../shared/grid.css";
-import "../shared/figures.css";
-import "../shared/layers.css";
+import { pageRoot } from "../shared/layer-page.ts";
 import "./inspector.css";
-import "../shared/chart-element.ts";
-import "../shared/grid-element.ts";
-import "../shared/heat-map-element.ts";
-import "../shared/map-element.ts";
 import { readPageData } from "../shared/page.ts";
 import { InspectorApp } from "./app.ts";
 import type { InspectorStart, InspectorTexts } from "./protocol.ts";
 
 const { texts, start } = readPageData();
-const root = document.createElement("div");
-root.id = "app";
-document.body.append(root);
-void new InspectorApp(root, texts as InspectorTexts, start as InspectorStart).open();
+void new InspectorApp(pageRoot(), texts as InspectorTexts, start as InspectorStart).open();

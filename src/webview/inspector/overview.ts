@@ -1,76 +1,50 @@
 import { html, nothing, type TemplateResult } from "lit";
 import type { InspectionHeader, LayerStatistics } from "../../jobs/inspection/types.ts";
 import { shortName } from "../shared/layer-names.ts";
-import type { ChosenCell } from "../shared/map-element.ts";
+import { type MapSection, mapSection } from "../shared/map-section.ts";
 import { networkMap, type Combine, type MapComponent } from "../shared/network.ts";
 import { formatCount, formatNumber, formatShare } from "../shared/numbers.ts";
 import { format } from "../shared/page.ts";
 import { notesSection, numberList } from "../shared/page-frame.ts";
-import { radioGroup } from "../shared/radio-group.ts";
+import { isAdapter } from "./head-view.ts";
 import type { InspectorTexts } from "./protocol.ts";
 import type { Measure } from "./state.ts";
 import type { TrainingMetadata } from "./training-metadata.ts";
 
-export interface OverviewProps {
+export interface OverviewProps extends Pick<MapSection<Measure>, "measure" | "theme" | "onMeasure" | "onChoose" | "onSave"> {
   readonly header: InspectionHeader;
   readonly rows: readonly (LayerStatistics | undefined)[];
   readonly training: TrainingMetadata;
-  readonly measure: Measure;
   readonly texts: InspectorTexts;
-  readonly theme: number;
-  readonly onMeasure: (measure: Measure) => void;
-  readonly onChoose: (cell: ChosenCell) => void;
   readonly onOpen: (layer: number) => void;
-  readonly onSave: (kind: "png" | "svg") => void;
 }
 
 const STRONGEST = 8;
 
 /** Facts about the file, the map of the network, and the layers that change most. */
 export function overview(props: OverviewProps): TemplateResult {
-  const { header, texts, measure } = props;
-  const hasRelative = header.base?.path !== undefined;
+  const { texts } = props;
   const { legend, number } = mapMeasure(props);
+  const measures = [
+    ["relative", texts.measureRelative],
+    ["absolute", texts.measureAbsolute],
+  ] as const;
   return html`<div class="overview">
-    <section class="overview-map" aria-label=${texts.mapTitle}>
-      <div class="section-head">
-        <h2>${texts.mapTitle}</h2>
-        ${
-          hasRelative
-            ? radioGroup(
-                texts.mapTitle,
-                [
-                  ["relative", texts.measureRelative],
-                  ["absolute", texts.measureAbsolute],
-                ],
-                measure,
-                props.onMeasure,
-              )
-            : nothing
-        }
-        <span class="spacer"></span>
-        <button class="link" @click=${() => props.onSave("svg")}>${texts.saveSvg}</button>
-        <button class="link" @click=${() => props.onSave("png")}>${texts.savePng}</button>
-      </div>
-      <p class="muted">${texts.mapHelp}</p>
-      <redux-map
-        .components=${mapComponents(props)}
-        .texts=${texts}
-        .legend=${legend}
-        .format=${number}
-        .theme=${props.theme}
-        @choose=${(event: CustomEvent<ChosenCell>) => props.onChoose(event.detail)}
-      ></redux-map>
-    </section>
+    ${mapSection<Measure>({
+      ...props,
+      measures: props.header.base?.path === undefined ? [] : measures,
+      components: mapComponents(props),
+      legend,
+      number,
+    })}
     <aside class="overview-side">${facts(props)} ${strongest(props, number)} ${triggers(props)} ${notes(props)}</aside>
   </div>`;
 }
 
 /** What the map shows, with its unit. */
 export function mapMeasure({ header, measure, texts }: Pick<OverviewProps, "header" | "measure" | "texts">) {
-  const isAdapter = header.kind === "lora" || header.kind === "delta";
   const isRelative = header.base?.path !== undefined && measure === "relative";
-  const legend = isRelative ? texts.mapRelativeLegend : isAdapter ? texts.mapAbsoluteLegend : texts.mapTensorLegend;
+  const legend = isRelative ? texts.mapRelativeLegend : isAdapter(header) ? texts.mapAbsoluteLegend : texts.mapTensorLegend;
   return { isRelative, legend, number: isRelative ? formatShare : formatNumber };
 }
 
@@ -93,7 +67,6 @@ export function mapComponents(props: Pick<OverviewProps, "header" | "rows" | "me
 }
 
 function facts({ header, rows, texts }: OverviewProps): TemplateResult {
-  const isAdapter = header.kind === "lora" || header.kind === "delta";
   const ranks = Array.from(new Set(header.layers.flatMap(({ rank }) => (rank === undefined ? [] : [rank])))).toSorted((a, b) => a - b);
   const parameters = header.layers.reduce((sum, { shape }) => sum + (shape?.reduce((product, size) => product * size, 1) ?? 0), 0);
   const known = rows.filter((row) => row?.norm !== undefined);
@@ -101,9 +74,9 @@ function facts({ header, rows, texts }: OverviewProps): TemplateResult {
   const rank = ranks.length > 1 ? `${ranks[0]} – ${ranks.at(-1)}` : ranks.length === 1 ? String(ranks[0]) : undefined;
   return html`<section class="facts" aria-label=${texts.overview}>
     ${numberList([
-      [isAdapter ? texts.layers : texts.tensors, formatCount(header.layers.length)],
+      [isAdapter(header) ? texts.layers : texts.tensors, formatCount(header.layers.length)],
       [ranks.length > 1 ? texts.ranks : texts.rank, rank],
-      [texts.parameters, isAdapter ? undefined : formatCount(parameters)],
+      [texts.parameters, isAdapter(header) ? undefined : formatCount(parameters)],
       [texts.totalNorm, known.length === 0 ? undefined : formatNumber(total)],
     ])}
   </section>`;
