@@ -1,6 +1,15 @@
 import * as vscode from "vscode";
 import type { ModelFile, ModelFiles } from "./files.ts";
-import type { WorkerHost } from "./worker/host.ts";
+import type { WorkerHost, WorkerState } from "./worker/host.ts";
+
+/** What is known of an engine. */
+interface Answer {
+  /** Of the bundle that was asked about; undefined: it is to be asked about again. */
+  modified: number | undefined;
+  /** False of a question that the worker did not survive, or that it has not answered yet. */
+  isAnswered: boolean;
+  problem: string | undefined;
+}
 
 /** Why engines cannot run on this machine; asked once of each as it is on disk, and again of a new worker. */
 export class EngineProblems implements vscode.Disposable {
@@ -10,8 +19,8 @@ export class EngineProblems implements vscode.Disposable {
   readonly #changed = new vscode.EventEmitter<void>();
   readonly onDidChange = this.#changed.event;
   readonly #subscription: vscode.Disposable;
-  /** By path; `modified` is that of the bundle that was asked about. */
-  readonly #known = new Map<string, { readonly modified: number; problem?: string }>();
+  /** By path. */
+  readonly #known = new Map<string, Answer>();
 
   constructor(files: ModelFiles, worker: WorkerHost, log: vscode.LogOutputChannel) {
     this.#files = files;
@@ -20,8 +29,7 @@ export class EngineProblems implements vscode.Disposable {
     this.#subscription = vscode.Disposable.from(
       this.#changed,
       files.onDidChange((described) => this.#check(described ?? [])),
-      // A library may have been installed since.
-      worker.onDidChangeState((state) => state === "stopped" && this.#known.clear()),
+      worker.onDidChangeState((state) => this.#onWorker(state)),
     );
   }
 
@@ -33,22 +41,31 @@ export class EngineProblems implements vscode.Disposable {
     this.#subscription.dispose();
   }
 
+  /** A library may have been installed before the next worker; a question that ended a worker is not put to another. */
+  #onWorker(state: WorkerState): void {
+    if (state === "idle") this.#check(this.#files.of("engine bundle"));
+    if (state !== "stopped") return;
+    for (const answer of this.#known.values()) if (answer.isAnswered) answer.modified = undefined;
+  }
+
   #check(described: readonly ModelFile[]): void {
     // Looking for a library runs native code; ONNX Runtime's comes with the extension.
     if (!vscode.workspace.isTrusted) return;
     for (const { uri, modified, summary } of described) {
       const isForLibrary = summary.kind === "engine bundle" && summary.backend !== "onnxruntime";
-      if (!isForLibrary || this.#known.get(uri.fsPath)?.modified === modified) continue;
-      this.#known.set(uri.fsPath, { modified });
-      this.#ask(uri.fsPath).catch((error: unknown) => this.#log.warn(`${uri.fsPath} was not checked: ${String(error)}`));
+      const before = this.#known.get(uri.fsPath);
+      if (!isForLibrary || before?.modified === modified) continue;
+      const answer: Answer = { modified, isAnswered: false, problem: before?.problem };
+      this.#known.set(uri.fsPath, answer);
+      this.#ask(uri.fsPath, answer).catch((error: unknown) => this.#log.warn(`${uri.fsPath} was not checked: ${String(error)}`));
     }
   }
 
-  async #ask(path: string): Promise<void> {
-    const problem = await this.#worker.engineProblem(path);
-    const entry = this.#known.get(path);
-    if (!entry || problem === null || !this.#files.get(path)) return;
-    entry.problem = problem;
+  async #ask(path: string, answer: Answer): Promise<void> {
+    const problem = (await this.#worker.engineProblem(path)) ?? undefined;
+    answer.isAnswered = true;
+    if (answer.problem === problem) return;
+    answer.problem = problem;
     this.#changed.fire();
   }
 }

@@ -1,8 +1,9 @@
-import { isAbsolute, relative } from "node:path";
+import { isAbsolute } from "node:path";
 import * as vscode from "vscode";
 import type { FileSummary } from "../worker/protocol.ts";
 import { setting } from "./contributions.ts";
 import { FILE_EXTENSIONS, FOLDER_MARKS, type FileForm, type FoundFile, scanFolders } from "./files/scan.ts";
+import { isIn } from "./paths.ts";
 import type { SummaryStore } from "./files/summaries.ts";
 import type { WorkerHost } from "./worker/host.ts";
 
@@ -18,6 +19,9 @@ export interface ModelFile {
   readonly summary: Summary;
 }
 
+/** What tells a file from what it was before. */
+type FileState = Pick<ModelFile, "form" | "bytes" | "modified">;
+
 const PATTERN = `**/{${Object.keys(FOLDER_MARKS).join(",")},*{${Object.keys(FILE_EXTENSIONS).join(",")}}}`;
 /** Changes come in bursts (a build writes many files): one scan after they end. */
 const QUIET_MILLISECONDS = 300;
@@ -26,9 +30,8 @@ const DESCRIBED_UNASKED = 500;
 /** Asked for at once, so that a file that a view wants meanwhile waits for no more than these. */
 const BATCH = 64;
 
-function isInside(folder: string, path: string): boolean {
-  const way = relative(folder, path);
-  return way !== "" && !way.startsWith("..") && !isAbsolute(way);
+function isSameState(a: FileState, b: FileState): boolean {
+  return a.bytes === b.bytes && a.modified === b.modified && a.form === b.form;
 }
 
 function undescribed({ path, form, bytes, modified }: FoundFile): ModelFile {
@@ -52,6 +55,8 @@ export class ModelFiles implements vscode.Disposable {
   #scan: Promise<void> | undefined;
   /** Paths to look into, in this order; a set, so that one is not asked for twice. */
   #wanted = new Set<string>();
+  /** Files as they were when the worker was asked about them. */
+  #asked = new Map<string, ModelFile | undefined>();
   #describing: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
 
@@ -104,12 +109,13 @@ export class ModelFiles implements vscode.Disposable {
 
   /** Has these files described before others that wait. */
   describe(paths: Iterable<string>): void {
-    this.#want([...paths].filter((path) => this.#files.get(path)?.summary.kind === "undescribed"));
+    this.#want([...paths].filter((path) => this.#files.get(path)?.summary.kind === "undescribed" && !this.#asked.has(path)));
   }
 
   /** Looks again at everything. */
   async refresh(): Promise<void> {
-    await this.#scan;
+    // That the last look failed is no reason not to look again.
+    await this.#scan?.catch(() => {});
     this.#scan = undefined;
     await this.listed();
   }
@@ -141,7 +147,7 @@ export class ModelFiles implements vscode.Disposable {
   #bases(): (vscode.Uri | vscode.WorkspaceFolder)[] {
     const folders = (vscode.workspace.workspaceFolders ?? []).filter(({ uri }) => uri.scheme === "file");
     const paths = [...setting("enginePaths"), ...setting("modelPaths")].filter((path) => isAbsolute(path));
-    const outside = paths.filter((path) => !folders.some(({ uri }) => uri.fsPath === path || isInside(uri.fsPath, path)));
+    const outside = paths.filter((path) => !folders.some(({ uri }) => isIn(uri.fsPath, path)));
     return [...folders, ...outside.map((path) => vscode.Uri.file(path))];
   }
 
@@ -169,8 +175,8 @@ export class ModelFiles implements vscode.Disposable {
     const files = new Map<string, ModelFile>();
     for (const each of found) {
       const before = this.#files.get(each.path);
-      const isSame = before?.bytes === each.bytes && before.modified === each.modified && before.form === each.form;
-      const known = isSame || (before && each.form === "bundle") ? before.summary : await this.#summaries.get(each);
+      const isKnown = before && (isSameState(before, each) || each.form === "bundle");
+      const known = isKnown ? before.summary : await this.#summaries.get(each);
       files.set(each.path, known ? { ...undescribed(each), summary: known } : undescribed(each));
     }
     this.#files = files;
@@ -192,8 +198,8 @@ export class ModelFiles implements vscode.Disposable {
     try {
       while (this.#wanted.size > 0) {
         const batch = [...this.#wanted].slice(0, BATCH);
-        await this.#describeBatch(batch);
         for (const path of batch) this.#wanted.delete(path);
+        await this.#describeBatch(batch);
       }
       await this.#summaries.save(new Set(this.#files.keys()));
     } catch (error) {
@@ -204,11 +210,20 @@ export class ModelFiles implements vscode.Disposable {
   }
 
   async #describeBatch(paths: readonly string[]): Promise<void> {
+    const asked = new Map(paths.map((path) => [path, this.#files.get(path)]));
+    this.#asked = asked;
+    const summaries = await this.#worker.describe(paths).finally(() => (this.#asked = new Map()));
     const described: ModelFile[] = [];
-    for (const summary of await this.#worker.describe(paths)) {
+    for (const summary of summaries) {
       const file = this.#files.get(summary.path);
       // Gone meanwhile.
       if (!file) continue;
+      const before = asked.get(summary.path);
+      if (!before || !isSameState(before, file)) {
+        // Another file by now: what was read may be of either.
+        this.#wanted.add(summary.path);
+        continue;
+      }
       const changed = { ...file, summary };
       this.#files.set(summary.path, changed);
       described.push(changed);

@@ -64,7 +64,7 @@ test("options that are not the job's are refused", async () => {
 
 test("what is not to be compared is refused as an option, whichever way it is asked for", async () => {
   const { connection } = await start();
-  const target = { a: [{ file: "" }], b: [] } as const;
+  const target = { a: [{ file: "" }], b: [] };
   const refusal = { code: "option.invalid", message: expect.stringMatching(/^--a "": /) as string };
   await expect(connection.compare(target, () => {})).rejects.toMatchObject(refusal);
   await expect(connection.request("comparison/detail", { ...target, state: "", layer: "a" })).rejects.toMatchObject(refusal);

@@ -2,7 +2,7 @@ import { basename } from "node:path";
 import * as vscode from "vscode";
 import type { ComponentSummary, Jobs } from "../../worker/protocol.ts";
 import { type Commands, setting } from "../contributions.ts";
-import type { ModelFile } from "../files.ts";
+import type { Summary } from "../files.ts";
 import { requireTrust } from "../trust.ts";
 import { defined, selectedPath, selectedPaths } from "./arguments.ts";
 import type { Services } from "./services.ts";
@@ -61,19 +61,18 @@ function shapesOf({ profile }: ComponentSummary): Partial<ExportOptions> {
 }
 
 /** The precision, the shapes and the components that an engine has, where it does not say what it was exported with. */
-function described(engine: ModelFile | undefined): Partial<ExportOptions> {
-  const components = engine?.summary.components ?? [];
+function described({ components = [], precision }: Summary): Partial<ExportOptions> {
   const largest = components.find(({ component }) => component === "unet" || component === "transformer") ?? components[0];
   return {
-    ...(engine?.summary.precision !== undefined && { precision: engine.summary.precision as NonNullable<ExportOptions["precision"]> }),
+    ...(precision !== undefined && { precision: precision as NonNullable<ExportOptions["precision"]> }),
     ...(largest && shapesOf(largest)),
     ...(components.length > 0 && { components: components.map(({ component }) => component) }),
   };
 }
 
 /** The checkpoint that an engine was built from, where it is in the workspace still. */
-function checkpointOf({ files }: Services, { summary }: ModelFile): string | undefined {
-  return files.of("checkpoint").find(({ uri }) => basename(uri.fsPath) === summary.checkpoint)?.uri.fsPath;
+function checkpointOf({ files }: Services, engine: Summary): string | undefined {
+  return files.of("checkpoint").find(({ uri }) => basename(uri.fsPath) === engine.checkpoint)?.uri.fsPath;
 }
 
 /** Builds an engine again from its checkpoint, for this machine, with the options that it was exported with. */
@@ -86,18 +85,20 @@ export function rebuildEngine(services: Services): Commands["tensorrt.rebuildEng
       const path = selectedPath(argument) ?? (await askEngine(files, title, []));
       if (path === undefined) return undefined;
       await files.ready();
-      const engine = files.get(path);
-      const recorded = engine?.summary.exportOptions;
-      const checkpoint = recorded?.checkpoint ?? (engine && checkpointOf(services, engine)) ?? (await askCheckpoint(files, title));
+      // One that lies outside of the workspace is none of its files.
+      const engine = files.get(path)?.summary ?? (await worker.describe([path]))[0]!;
+      const { exportOptions: recorded } = engine;
+      const checkpoint = recorded?.checkpoint ?? checkpointOf(services, engine) ?? (await askCheckpoint(files, title));
       if (checkpoint === undefined) return undefined;
       const wasLoaded = worker.loadedEngines.some((loaded) => loaded.path === path);
       if (wasLoaded) await worker.unloadEngine(path);
-      const result = await jobs.runInNotification(
-        "export",
-        defined({ ...(recorded ?? described(engine)), checkpoint, output: path, overwrite: true, backend: setting("backend") }),
-      );
-      await files.refresh();
-      if (wasLoaded) await jobs.loadEngine(path, vscode.ProgressLocation.Notification);
-      return result;
+      const options = { ...(recorded ?? described(engine)), checkpoint, output: path, overwrite: true, backend: setting("backend") };
+      try {
+        return await jobs.runInNotification("export", defined(options));
+      } finally {
+        await files.refresh();
+        // The new one, or the old one where there is no new one.
+        if (wasLoaded) await jobs.loadEngine(path, vscode.ProgressLocation.Notification);
+      }
     });
 }

@@ -1,3 +1,4 @@
+import { basename } from "node:path";
 import * as vscode from "vscode";
 import type { Commands } from "../contributions.ts";
 import type { TaskProvider } from "../tasks/provider.ts";
@@ -14,7 +15,8 @@ export function runBatch({ jobs }: Services, tasks: TaskProvider): Commands["ten
       if (path?.endsWith(".tensorrt.jsonl") !== true)
         throw new Error(vscode.l10n.t("Open a batch file first: its name ends in .tensorrt.jsonl."));
       const open = vscode.workspace.textDocuments.find(({ uri }) => uri.fsPath === path);
-      if (open?.isDirty === true) await open.save();
+      if (open?.isDirty === true && !(await open.save()))
+        throw new Error(vscode.l10n.t("{0} could not be saved, so it was not run.", basename(path)));
       const task = tasks.batch(vscode.Uri.file(path));
       if (!task) throw new Error(vscode.l10n.t("{0} lies outside of the workspace. Open its folder to run it.", path));
       await vscode.tasks.executeTask(task);

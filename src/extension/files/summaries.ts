@@ -1,6 +1,7 @@
-import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import type { FileSummary } from "../../worker/protocol.ts";
+import { replaceFile } from "../replaceFile.ts";
 import type { FoundFile } from "./scan.ts";
 
 interface Entry {
@@ -52,15 +53,10 @@ export class SummaryStore {
     this.#hasChanged = false;
     const entries = [...(await this.#load())].filter(([path]) => present.has(path));
     const stored: Stored = { version: this.#version, entries: Object.fromEntries(entries) };
-    // Two windows may write at once: each its own file, and the last one stays.
-    const temporary = `${this.#file}.${process.pid}.tmp`;
     try {
-      await mkdir(dirname(this.#file), { recursive: true });
-      await writeFile(temporary, JSON.stringify(stored));
-      await rename(temporary, this.#file);
+      await replaceFile(this.#file, JSON.stringify(stored));
     } catch (error) {
       this.#hasChanged = true;
-      await rm(temporary, { force: true });
       throw error;
     }
   }

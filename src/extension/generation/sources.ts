@@ -1,9 +1,10 @@
 import { createHash, randomUUID } from "node:crypto";
-import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
-import { basename, extname, isAbsolute, join, relative } from "node:path";
+import { mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { basename, extname, join } from "node:path";
 import * as vscode from "vscode";
 import type { DroppedPicture } from "../../webview/generation/protocol.ts";
 import { outputFolder } from "../outputFile.ts";
+import { isIn } from "../paths.ts";
 
 /** No picture that could be used comes near it. */
 const LARGEST_BYTES = 256 * 1024 * 1024;
@@ -22,7 +23,9 @@ export function pictureFolders(): vscode.Uri[] {
 export async function sourceFile(dropped: DroppedPicture, folder: vscode.Uri): Promise<string> {
   if ("uri" in dropped) {
     const path = pathOf(dropped.uri);
-    if ([...pictureFolders(), folder].some(({ fsPath }) => isInside(fsPath, path))) return path;
+    if ([...pictureFolders(), folder].some(({ fsPath }) => isIn(fsPath, path))) return path;
+    // Whatever was dropped: it is not read as a whole to find out that it is no picture.
+    checkPicture(basename(path), (await stat(path)).size);
     return sourceFile({ name: basename(path), bytes: await readFile(path) }, folder);
   }
   const bytes = checkedBytes(dropped);
@@ -45,12 +48,16 @@ export async function withFile<Result>(
   }
 }
 
-/** Throws a sentence for a person where the bytes are those of no picture. */
+/** The bytes that a page has sent. */
 function checkedBytes({ name, bytes }: { readonly name: string; readonly bytes: Uint8Array }): Uint8Array {
-  const copy = new Uint8Array(bytes);
+  checkPicture(name, bytes.byteLength);
+  return new Uint8Array(bytes);
+}
+
+/** Throws a sentence for a person where a file of this name and size is no picture. */
+function checkPicture(name: string, bytes: number): void {
   if (extname(name).toLowerCase() !== ".png") throw new Error(vscode.l10n.t("{0} is not a PNG file.", name));
-  if (copy.byteLength > LARGEST_BYTES) throw new Error(vscode.l10n.t("{0} is too large for a picture.", name));
-  return copy;
+  if (bytes > LARGEST_BYTES) throw new Error(vscode.l10n.t("{0} is too large for a picture.", name));
 }
 
 async function writeTo(folder: vscode.Uri, name: string, bytes: Uint8Array): Promise<string> {
@@ -58,11 +65,6 @@ async function writeTo(folder: vscode.Uri, name: string, bytes: Uint8Array): Pro
   const path = join(folder.fsPath, name);
   await writeFile(path, bytes);
   return path;
-}
-
-function isInside(folder: string, path: string): boolean {
-  const way = relative(folder, path);
-  return way !== "" && !way.startsWith("..") && !isAbsolute(way);
 }
 
 /** A path, or a uri as VS Code's explorer gives it, which in a remote window has the remote's scheme. */

@@ -31,9 +31,10 @@ export class ComparisonPanels implements vscode.WebviewPanelSerializer {
     this.#adopt(vscode.window.createWebviewPanel(VIEW_TYPES.comparison, title, vscode.ViewColumn.Active), comparison);
   }
 
-  /** @param state what the page kept (`CompareState`) */
-  deserializeWebviewPanel(panel: vscode.WebviewPanel, state: { readonly comparison: Comparison } | undefined): Promise<void> {
-    if (state) this.#adopt(panel, state.comparison);
+  /** @param state what the page kept (`CompareState`), perhaps of another version */
+  deserializeWebviewPanel(panel: vscode.WebviewPanel, state: { readonly comparison?: unknown } | undefined): Promise<void> {
+    const comparison = state?.comparison;
+    if (isComparison(comparison)) this.#adopt(panel, comparison);
     else panel.dispose();
     return Promise.resolve();
   }
@@ -107,6 +108,13 @@ type LoraReference = Jobs["compare"]["options"]["a"][number];
 function toOptions({ a, b, base }: Comparison): Jobs["compare"]["options"] {
   const references = (files: Comparison["a"]) => files.map((file) => defined(file) as LoraReference);
   return { a: references(a), b: references(b), ...(base !== undefined && { base }) };
+}
+
+function isComparison(value: unknown): value is Comparison {
+  const { a, b, base } = (value ?? {}) as { readonly a?: unknown; readonly b?: unknown; readonly base?: unknown };
+  const isSide = (side: unknown): side is Comparison["a"] =>
+    Array.isArray(side) && side.every((each: Partial<Comparison["a"][number]> | null) => typeof each?.file === "string");
+  return isSide(a) && a.length > 0 && isSide(b) && (base === undefined || typeof base === "string");
 }
 
 function titleOf({ a, b }: Comparison): string {

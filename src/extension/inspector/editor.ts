@@ -164,9 +164,11 @@ class InspectorSession {
 
 /** Tells of a file that is another now, once it has been left alone for a while. */
 function watch(uri: vscode.Uri, changed: () => void): vscode.Disposable {
-  const watcher = vscode.workspace.createFileSystemWatcher(new vscode.RelativePattern(vscode.Uri.joinPath(uri, ".."), basename(uri.path)));
+  // The name itself would be a pattern: that of "ink[1].safetensors" is not "ink[1].safetensors".
+  const watcher = vscode.workspace.createFileSystemWatcher(new vscode.RelativePattern(vscode.Uri.joinPath(uri, ".."), "*"));
   let timer: NodeJS.Timeout | undefined;
-  const later = (): void => {
+  const later = ({ fsPath }: vscode.Uri): void => {
+    if (fsPath !== uri.fsPath) return;
     clearTimeout(timer);
     timer = setTimeout(changed, QUIET_MILLISECONDS);
   };

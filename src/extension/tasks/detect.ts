@@ -1,6 +1,7 @@
-import { basename, isAbsolute, relative, sep } from "node:path";
+import { basename, relative, sep } from "node:path";
 import type { ModelFile } from "../files.ts";
 import { fits } from "../fit.ts";
+import { isIn } from "../paths.ts";
 import type { Stack } from "../stack/entries.ts";
 import { TASK_TYPE, type TaskDefinition } from "./definition.ts";
 
@@ -23,11 +24,6 @@ export interface Workspace {
 
 /** LoRAs that deltas are offered for, those changed last: nobody chooses from thousands, and tasks.json takes any. */
 const MOST_LORAS = 50;
-
-function isIn(folder: string, path: string): boolean {
-  const way = relative(folder, path);
-  return way === "" || (!way.startsWith("..") && !isAbsolute(way));
-}
 
 /** As tasks.json has it: relative to the folder where it lies in there, with "/". */
 function written(folder: string, path: string): string {

@@ -1,4 +1,4 @@
-import { basename } from "node:path";
+import { basename, join } from "node:path";
 import * as vscode from "vscode";
 import type { LoadedEngine } from "../../worker/protocol.ts";
 import type { ViewItem } from "../contributions.ts";
@@ -40,10 +40,10 @@ function gpuMemoryText(gpu: LoadedEngine["memory"]["gpu"]): string | undefined {
 }
 
 /** "SDXL · fp16 · in memory, 46 MB · 1 LoRA · onnxruntime"; of an engine that cannot run here, why, before anything else. */
-function engineDescription({ summary }: ModelFile, { loaded, stackSize, problem }: EngineState): string {
+function engineDescription({ summary, uri }: ModelFile, { loaded, stackSize, problem }: EngineState): string {
   const { architectureLabel, precision, backend, computeCapability } = summary;
   return joined([
-    loaded ? undefined : problem,
+    loaded || problem === undefined ? undefined : withoutPath(problem, uri.fsPath),
     architectureLabel,
     precision,
     loaded ? memoryText(loaded) : sizeText(summary),
@@ -51,6 +51,12 @@ function engineDescription({ summary }: ModelFile, { loaded, stackSize, problem 
     backend,
     computeCapability && vscode.l10n.t("compute {0}", computeCapability),
   ]);
+}
+
+/** What a sentence says of a bundle whose name stands before it: the reason, and not where the bundle lies. */
+function withoutPath(problem: string, folder: string): string {
+  const [, reason = problem] = problem.startsWith(folder) ? (/^:?\s+(.*)$/s.exec(problem.slice(folder.length)) ?? []) : [];
+  return reason.replaceAll(join(folder, "/"), "").replaceAll(folder, basename(folder));
 }
 
 function memoryText({ memoryBytes }: LoadedEngine): string {

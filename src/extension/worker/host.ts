@@ -140,7 +140,8 @@ export class WorkerHost implements vscode.Disposable {
       (running) => running.stop(),
       () => {},
     );
-    this.#setState("stopped");
+    // Another one may have been started meanwhile.
+    if (!this.#connection) this.#setState("stopped");
   }
 
   async restart(): Promise<void> {
@@ -157,13 +158,21 @@ export class WorkerHost implements vscode.Disposable {
 
   #connect(): Promise<WorkerConnection> {
     if (this.#disposed) return Promise.reject(new Error("The extension is shutting down."));
-    this.#connection ??= this.#start();
-    return this.#connection;
+    if (this.#connection) return this.#connection;
+    const starting = this.#start();
+    this.#connection = starting;
+    this.#setState("idle");
+    starting.catch(() => {
+      if (this.#connection !== starting) return;
+      // The next request tries again.
+      this.#connection = undefined;
+      this.#setState("stopped");
+    });
+    return starting;
   }
 
   async #start(): Promise<WorkerConnection> {
     const restricted = !vscode.workspace.isTrusted;
-    this.#setState("idle");
     const connection = await WorkerConnection.start(
       { script: this.#script, restricted, environment: this.#environment() },
       {

@@ -41,8 +41,8 @@ export const flow: Flow = {
     const tensors = loraTensors(["lora_unet_input_blocks_4_1_proj_in", "lora_unet_input_blocks_5_1_proj_in"]);
     tensors["lora_unet_input_blocks_4_1_proj_in.lora_up.weight"]!.values.set([NaN, Infinity]);
     writeSafetensorsFile(place("bad.safetensors"), tensors);
-    writeSafetensorsFile(place("cut.trt_lora"), WEIGHTS);
-    truncateSync(place("cut.trt_lora"), 200);
+    writeSafetensorsFile(place("cut[1].trt_lora"), WEIGHTS);
+    truncateSync(place("cut[1].trt_lora"), 200);
   },
   async run({ workbench, workspace }) {
     const open = async (name: string) => {
@@ -77,17 +77,17 @@ export const flow: Flow = {
     await workbench.command("View: Close All Editors");
     // Deltas open in the inspector without being told to.
     await workbench.page.keyboard.press("Control+p");
-    await workbench.quickInput().fill("cut.trt_lora");
-    await workbench.quickPickRow("cut.trt_lora").first().click();
+    await workbench.quickInput().fill("cut[1].trt_lora");
+    await workbench.quickPickRow("cut[1].trt_lora").first().click();
     const cut = await webviewFrame(workbench, "inspector");
-    await cut.getByText("cut.trt_lora cannot be shown").waitFor({ timeout: 60_000 });
+    await cut.getByText("cut[1].trt_lora cannot be shown").waitFor({ timeout: 60_000 });
     await cut.getByText("is cut off").waitFor();
     await workbench.screenshot("inspector-truncated");
     // The file is made whole: the inspector sees it by itself.
-    writeSafetensorsFile(join(workspace, "loras", "cut.trt_lora"), WEIGHTS);
+    writeSafetensorsFile(join(workspace, "loras", "cut[1].trt_lora"), WEIGHTS);
     await cut.locator(".map-cell").first().waitFor({ timeout: 60_000 });
     await cut.getByText("Choose the base to see it").waitFor({ timeout: 30_000 });
-    writeFileSync(join(workspace, "loras", "cut.trt_lora"), "");
+    writeFileSync(join(workspace, "loras", "cut[1].trt_lora"), "");
     await cut.getByText("is empty").waitFor({ timeout: 60_000 });
   },
 };

@@ -19,6 +19,12 @@ export function inWorkspace(...parts: string[]): string {
   return join(folder.uri.fsPath, ...parts);
 }
 
+/** A log that nobody reads: VS Code gives one of the extension's own name to all who ask, and closes it for all. */
+export function silentLog(): vscode.LogOutputChannel {
+  const silent = (): void => {};
+  return { info: silent, warn: silent, error: silent } as Partial<vscode.LogOutputChannel> as vscode.LogOutputChannel;
+}
+
 let exported: Promise<Jobs["export"]["result"]> | undefined;
 
 /** The demo's engine, exported once for all tests. */

@@ -4,6 +4,7 @@ import { dirname, join } from "node:path";
 import * as vscode from "vscode";
 import type { ModelFile } from "../../../src/extension/files.ts";
 import { engineNode } from "../../../src/extension/views/engineNodes.ts";
+import { escapeMarkdown } from "../../../src/extension/views/texts.ts";
 import { demoEngine, inWorkspace, withMessages } from "../harness/inside.ts";
 import { test } from "../harness/runner.ts";
 
@@ -72,4 +73,14 @@ test("an engine's row says what it was built for, and why it cannot run here bef
   const unusable = engineNode(file, { loaded: undefined, stackSize: 0, problem });
   assert.equal(unusable.item.description, `${problem} · SDXL · fp8 · 7.0 GB · tensorrt · compute 9.0`);
   assert.deepEqual([unusable.kind, unusable.item.id], ["engine.unusable", usable.item.id]);
+  // The row has the engine's name: what follows is the reason, not the way to its folder.
+  for (const [sentence, reason] of [
+    [`${path} was built for compute capability 9.0; A has 8.6.`, "was built for compute capability 9.0; A has 8.6."],
+    [`${path}: the configuration is not valid.`, "the configuration is not valid."],
+    [`${path}/unet.engine is missing from the engine bundle ${path}.`, "unet.engine is missing from the engine bundle for-an-h200."],
+  ] as const) {
+    const { description, tooltip } = engineNode(file, { loaded: undefined, stackSize: 0, problem: sentence }).item;
+    assert.equal(description, `${reason} · SDXL · fp8 · 7.0 GB · tensorrt · compute 9.0`);
+    assert.ok((tooltip as vscode.MarkdownString).value.includes(escapeMarkdown(sentence)), "the tooltip has all of it");
+  }
 });
