@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import * as vscode from "vscode";
 import { registerBatchLanguage } from "./batch/language.ts";
 import { loadEngine, unloadEngine } from "./commands/engines.ts";
@@ -27,6 +28,7 @@ import { ComparisonPanels } from "./inspector/comparison.ts";
 import { InspectorEditor } from "./inspector/editor.ts";
 import { JobRunner } from "./jobs.ts";
 import { createLog } from "./log.ts";
+import { FolderMemory, workspaceName } from "./memory.ts";
 import { ReportDocuments } from "./reports.ts";
 import { trackStacks } from "./stack/context.ts";
 import { Stacks } from "./stack/stacks.ts";
@@ -51,7 +53,8 @@ export function activate(context: vscode.ExtensionContext): void {
   const files = new ModelFiles(worker, new SummaryStore(context.storageUri?.fsPath, version), log);
   const jobs = new JobRunner(worker, log);
   const reports = new ReportDocuments();
-  const stacks = new Stacks(worker, context.workspaceState, log);
+  const memory = memoryOf(context);
+  const stacks = new Stacks(worker, memory, log);
   const problems = new EngineProblems(files, worker, log);
   const stackView = new StackView(stacks, (change) => jobs.interactively(change));
   const doctorPanel = new DoctorPanel(context.extensionUri, () => jobs.run("doctor", {}));
@@ -61,7 +64,7 @@ export function activate(context: vscode.ExtensionContext): void {
     jobs,
     log,
     reports,
-    memory: context.workspaceState,
+    memory,
     stacks,
     selectedEntries: (argument, selected) =>
       argument ? selectedPaths(argument, selected) : stackView.selection.map(({ uri }) => uri.fsPath),
@@ -99,8 +102,8 @@ export function activate(context: vscode.ExtensionContext): void {
     stackView.register(),
     trackStacks(stacks),
     restartOnOtherPlaces(worker),
-    // A worker that was started restricted stays so: trust comes with a new one.
-    vscode.workspace.onDidGrantWorkspaceTrust(() => void host.stop()),
+    // A worker that was started restricted stays so: trust comes with a new one, which looks at what the old one was not asked about.
+    vscode.workspace.onDidGrantWorkspaceTrust(() => void host.stop().then(() => files.refresh())),
     ...registerCommands({
       "tensorrt.exportEngine": exportEngine(services),
       "tensorrt.exportDelta": exportDelta(services),
@@ -137,6 +140,13 @@ export function activate(context: vscode.ExtensionContext): void {
     }),
   );
   log.info(`Activated in ${(performance.now() - start).toFixed(1)} ms.`);
+}
+
+/** Windows on one workspace share what it remembers; a window without any has a memory of its own. */
+function memoryOf({ globalStorageUri, workspaceState }: vscode.ExtensionContext): vscode.Memento {
+  const workspace = vscode.workspace.workspaceFile ?? vscode.workspace.workspaceFolders?.[0]?.uri;
+  if (!workspace) return workspaceState;
+  return new FolderMemory(join(globalStorageUri.fsPath, "workspaces", workspaceName(workspace.toString())));
 }
 
 /** VS Code waits for the worker to free its engines. */

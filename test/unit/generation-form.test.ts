@@ -1,11 +1,10 @@
 import { describe, expect, test } from "vitest";
-import { readRecords, MOST_RECORDS, withRecord, type HistoryRecord } from "../../src/extension/generation/history.ts";
 import { toJob, type JobSurroundings } from "../../src/extension/generation/request.ts";
 import type { PromptDescription } from "../../src/worker/protocol.ts";
 import { generateOptionsSchema, gridOptionsSchema, samplerSchema, scheduleSchema, gridOptionSchema } from "../../src/jobs/options.ts";
 import { AXIS_OPTIONS, checkForm } from "../../src/webview/generation/model/check.ts";
 import { complete, insertTag, tagAt } from "../../src/webview/generation/model/completion.ts";
-import { restoreForm, type Field, type GenerationForm } from "../../src/webview/generation/model/form.ts";
+import { latestForm, restoreForm, type Field, type GenerationForm } from "../../src/webview/generation/model/form.ts";
 import { restoreParameters } from "../../src/webview/generation/model/restore.ts";
 import { sizePresets } from "../../src/webview/generation/model/sizes.ts";
 import type { EngineChoice, LoraChoice } from "../../src/webview/generation/protocol.ts";
@@ -300,22 +299,14 @@ describe("the job that the form asks for", () => {
   });
 });
 
-test("the history keeps the newest, and reads nothing that is none of its records", () => {
-  const record = (id: string): HistoryRecord => ({
-    id,
-    pictures: ["/a.png"],
-    form: FORM,
-    stack: [],
-    seed: "1",
-    milliseconds: 5,
-    isGrid: false,
-  });
-  const many = Array.from({ length: MOST_RECORDS + 5 }, (_, index) => record(String(index))).reduce<HistoryRecord[]>(withRecord, []);
-  expect(many).toHaveLength(MOST_RECORDS);
-  expect(many[0]!.id).toBe(String(MOST_RECORDS + 4));
-  expect(readRecords(JSON.parse(JSON.stringify(many)))).toEqual(many);
-  expect(readRecords([null, 3, {}, { ...record("a"), pictures: [] }, { ...record("a"), pictures: [3] }, record("b")])).toEqual([
-    record("b"),
-  ]);
-  expect(readRecords({ length: 1 })).toEqual([]);
+test("of the form that the page kept and the workspace's, the last one comes back, whoever has it", () => {
+  const [older, newer] = [
+    { form: { ...FORM, steps: "600" }, at: 1 },
+    { form: { ...FORM, steps: "4" }, at: 2 },
+  ];
+  expect(latestForm([older, newer], FORM).steps).toBe("4");
+  expect(latestForm([newer, older], FORM).steps).toBe("4");
+  expect(latestForm([undefined, older], FORM).steps).toBe("600");
+  for (const kept of [[undefined, undefined], [null, 3], [FORM], [{ at: "1", form: older.form }], [{ at: 1 }]])
+    expect(latestForm(kept, FORM)).toEqual(FORM);
 });

@@ -119,8 +119,8 @@ test("a window takes over the jobs of windows that have ended, not of those that
   const open = new Set([1, 2, 3]);
   const window = (id: number) => new KeptJobs<QueueJob>(memory, id, (other) => open.has(other));
   const jobs = (title: string) => [{ id: title, job: job(title) }];
-  window(1).save(jobs("a"));
-  window(2).save(jobs("b"));
+  void window(1).save(jobs("a"));
+  void window(2).save(jobs("b"));
   const third = window(3);
   expect(third.takeLeft()).toEqual([]);
   expect(third.others).toEqual([1, 2]);
@@ -130,8 +130,8 @@ test("a window takes over the jobs of windows that have ended, not of those that
   expect(third.others).toEqual([2]);
   // A machine that has started again gives the same ids to others.
   expect(window(2).takeLeft()).toEqual(jobs("b"));
-  window(2).save(jobs("c"));
-  window(2).save([]);
+  void window(2).save(jobs("c"));
+  void window(2).save([]);
   expect(memory.keys()).toEqual([]);
 });
 

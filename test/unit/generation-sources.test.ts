@@ -31,7 +31,7 @@ test("of the pictures to start from stay those that the form, the history or a w
     { id: "b", form: { source: ofHistory } },
   ]);
   const job = { title: "t", seed: "1", pictures: 1, work: { options: { image: ofQueue } } };
-  new KeptJobs(memory, 7, () => true).save([{ id: "c", job }]);
+  await new KeptJobs(memory, 7, () => true).save([{ id: "c", job }]);
   await removeUnusedSources(folder, memory);
   expect(paths.filter((path) => existsSync(path))).toEqual([ofForm, ofHistory, ofQueue]);
   expect(existsSync(unused)).toBe(false);

@@ -13,7 +13,7 @@ export interface Services {
   readonly log: vscode.LogOutputChannel;
   readonly doctorPanel: DoctorPanel;
   readonly reports: ReportDocuments;
-  /** Remembers what was typed last, for this workspace. */
+  /** What the workspace remembers. */
   readonly memory: vscode.Memento;
   readonly stacks: Stacks;
   /** Files of the stack view's rows that a command means: those it was started on, else the selected ones. */

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { basename } from "node:path";
 import * as vscode from "vscode";
 import type { GenerationProtocol, PanelState, SourcePicture } from "../../webview/generation/protocol.ts";
@@ -6,9 +7,10 @@ import type { Services } from "../commands/services.ts";
 import { loraGroups } from "../commands/suggest.ts";
 import { moveToTrash } from "../commands/trash.ts";
 import { setting } from "../contributions.ts";
-import { withChanges, withEntry, without } from "../stack/entries.ts";
+import { isStack, withChanges, withEntry, without } from "../stack/entries.ts";
 import { requireTrust } from "../trust.ts";
 import type { RequestHandlers } from "../webviews/server.ts";
+import { stackItems } from "./choices.ts";
 import type { GenerationSession } from "./session.ts";
 import { sourceFile, withFile } from "./sources.ts";
 
@@ -55,9 +57,9 @@ function jobHandlers({
       onEngine(engine);
       return state();
     },
-    "form/keep": async ({ form }) => {
-      onEngine(form.engine);
-      await session.keepForm(form);
+    "form/keep": async (kept) => {
+      onEngine(kept.form.engine);
+      await session.keepForm(kept);
       return null;
     },
     "prompt/describe": ({ engine, prompts }) => worker.describePrompts(engine, prompts),
@@ -111,8 +113,10 @@ function stackHandlers({ services }: HandlerContext): Part<"stack/change" | "sta
     },
     "stack/restore": async ({ engine, items }) => {
       const entries = items.map(({ name: _name, ...entry }) => entry);
+      if (!isStack(entries)) throw new Error("The page has sent no stack.");
+      const before = stackItems(stacks.of(engine));
       await stacks.change(engine, () => entries);
-      return null;
+      return before;
     },
   };
 }
@@ -134,19 +138,16 @@ function pictureHandlers({
     "source/drop": async (picture) => toSource(await sourceFile(picture, dropped)),
     "picture/parameters": (picture) => withFile(picture, dropped, (path) => services.worker.pictureParameters(path)),
     "history/open": async ({ path, place }) => {
+      if (!session.history.some(({ pictures }) => pictures.includes(path))) throw new Error(`${path} is no picture of the history.`);
       const uri = vscode.Uri.file(path);
       if (place === "editor") await vscode.commands.executeCommand("vscode.open", uri, { preview: false });
       else await vscode.commands.executeCommand("tensorrt.reveal", uri);
       return null;
     },
     "history/delete": async ({ id }) => {
-      const record = session.history.find((each) => each.id === id);
-      for (const picture of record?.pictures ?? []) {
-        const uri = vscode.Uri.file(picture);
-        const exists = await Promise.resolve(vscode.workspace.fs.stat(uri)).catch(() => undefined);
-        if (exists && !(await moveToTrash([uri]))) return null;
-      }
-      await session.setHistory(session.history.filter((each) => each !== record));
+      const pictures = session.history.find((each) => each.id === id)?.pictures ?? [];
+      const left = pictures.filter((path) => existsSync(path)).map((path) => vscode.Uri.file(path));
+      if (left.length === 0 || (await moveToTrash(left))) await session.forget(id);
       return null;
     },
   };

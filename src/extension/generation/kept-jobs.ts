@@ -18,8 +18,8 @@ export class KeptJobs<Job extends QueueJob> {
     this.#isRunning = isRunning;
   }
 
-  save(jobs: readonly Queued<Job>[]): void {
-    void this.#memory.update(PREFIX + this.#own, jobs.length === 0 ? undefined : jobs);
+  async save(jobs: readonly Queued<Job>[]): Promise<void> {
+    await this.#memory.update(PREFIX + this.#own, jobs.length === 0 ? undefined : jobs);
   }
 
   /** Windows that have jobs and are open, or have not quite ended yet. */
@@ -33,7 +33,8 @@ export class KeptJobs<Job extends QueueJob> {
     const left = this.#windows().filter((id) => id === this.#own || !this.#isRunning(id));
     return left.flatMap((id) => {
       const jobs = this.#memory.get<unknown>(PREFIX + id);
-      void this.#memory.update(PREFIX + id, undefined);
+      // Where that fails, they are taken once more by another window.
+      this.#memory.update(PREFIX + id, undefined).then(undefined, () => {});
       return Array.isArray(jobs) ? jobs.filter((each): each is Queued<Job> => isQueued(each)) : [];
     });
   }

@@ -1,16 +1,17 @@
 import { randomInt } from "node:crypto";
 import * as vscode from "vscode";
-import type { GenerationForm } from "../../webview/generation/model/form.ts";
+import type { GenerationForm, KeptForm } from "../../webview/generation/model/form.ts";
 import type { JobRequest, Refusal } from "../../webview/generation/protocol.ts";
 import type { JobProgress } from "../../worker/protocol.ts";
 import type { Services } from "../commands/services.ts";
 import { setting } from "../contributions.ts";
 import { outputFile } from "../outputFile.ts";
-import type { StackEntry } from "../stack/entries.ts";
+import type { Stack } from "../stack/entries.ts";
+import type { Stacks } from "../stack/stacks.ts";
 import { requireTrust } from "../trust.ts";
 import type { Cancellation } from "../worker/connection.ts";
 import { loraChoices } from "./choices.ts";
-import { type HistoryRecord, readRecords, withRecord } from "./history.ts";
+import { History, type HistoryRecord } from "./history.ts";
 import { KeptJobs } from "./kept-jobs.ts";
 import { JobQueue, type QueueJob, type Queued } from "./queue.ts";
 import { type PanelJob, toJob } from "./request.ts";
@@ -19,14 +20,19 @@ import { type PanelJob, toJob } from "./request.ts";
 interface SessionJob extends QueueJob {
   readonly work: PanelJob;
   readonly form: GenerationForm;
-  readonly stack: readonly StackEntry[];
+  readonly stack: Stack;
+}
+
+/** An engine's stack when a job was asked for: all of it, and what it applies. */
+interface RequestedStack {
+  readonly entries: Stack;
+  readonly references: ReturnType<Stacks["references"]>;
 }
 
 /** What of the session has changed. */
 export type SessionPart = "queue" | "history";
 
 const FORM_KEY = "generation.form";
-const HISTORY_KEY = "generation.history";
 const TITLE_LENGTH = 80;
 /** How long a window may take to end after it was closed or reloaded, and how often that is looked at. */
 const ENDING_MILLISECONDS = 60_000;
@@ -68,18 +74,19 @@ export class GenerationSession implements vscode.Disposable {
   readonly onDidChange = this.#changed.event;
   readonly onDidProgress = this.#progressed.event;
   readonly onDidFinish = this.#done.event;
-  #history: readonly HistoryRecord[];
+  readonly #history: History;
   #timer: NodeJS.Timeout | undefined;
+  #starting: Promise<unknown> = Promise.resolve();
 
   constructor(services: Services) {
     this.#services = services;
     const { memory } = services;
-    this.#history = readRecords(memory.get(HISTORY_KEY));
+    this.#history = new History(memory);
     const kept = new KeptJobs<SessionJob>(memory);
     this.#queue = new JobQueue({
       run: (queued, onProgress, cancellation) => this.#run(queued, onProgress, cancellation),
       onChange: (jobs) => {
-        kept.save(jobs);
+        kept.save(jobs).catch((error: unknown) => services.log.warn(`The queue was not kept: ${String(error)}`));
         this.#changed.fire("queue");
       },
       onProgress: (id, progress) => this.#progressed.fire({ id, progress }),
@@ -98,7 +105,7 @@ export class GenerationSession implements vscode.Disposable {
   }
 
   get history(): readonly HistoryRecord[] {
-    return this.#history;
+    return this.#history.records;
   }
 
   /** The form as it was kept last; it may be of another version. */
@@ -106,16 +113,26 @@ export class GenerationSession implements vscode.Disposable {
     return this.#services.memory.get(FORM_KEY);
   }
 
-  async keepForm(form: GenerationForm): Promise<void> {
-    await this.#services.memory.update(FORM_KEY, form);
+  async keepForm(kept: KeptForm): Promise<void> {
+    await this.#services.memory.update(FORM_KEY, kept);
   }
 
   /**
    * Puts a job into the queue, with the stack as it is now.
    * @returns why it was not, where that belongs to a field
    */
-  async start(request: JobRequest): Promise<Refusal | null> {
-    const { stacks, worker, files } = this.#services;
+  start(request: JobRequest): Promise<Refusal | null> {
+    const { stacks } = this.#services;
+    const { engine } = request.values;
+    const stack = { entries: stacks.of(engine), references: stacks.references(engine) };
+    // One request after the other: jobs stand in the queue as they were asked for.
+    const started = this.#starting.then(() => this.#startWith(request, stack));
+    this.#starting = started.catch(() => {});
+    return started;
+  }
+
+  async #startWith(request: JobRequest, stack: RequestedStack): Promise<Refusal | null> {
+    const { worker, files } = this.#services;
     requireTrust(vscode.l10n.t("Generating an image"));
     // Said now, and not when the job's turn comes.
     await outputFile(new Date());
@@ -124,7 +141,7 @@ export class GenerationSession implements vscode.Disposable {
     const seed = request.values.seed ?? String(randomInt(SEEDS));
     const work = toJob(request, {
       prompts: [first!, second!],
-      stack: stacks.references(engine),
+      stack: stack.references,
       loras: loraChoices(files),
       backend: setting("backend"),
       base: setting("load.base"),
@@ -134,14 +151,14 @@ export class GenerationSession implements vscode.Disposable {
     if ("field" in work) return work;
     const { batch, grid } = request.values;
     const pictures = grid ? grid.x.values.length * (grid.y?.values.length ?? 1) : batch;
-    this.#queue.add({ title: prompt.slice(0, TITLE_LENGTH), seed, pictures, work, form: request.form, stack: stacks.of(engine) });
+    this.#queue.add({ title: prompt.slice(0, TITLE_LENGTH), seed, pictures, work, form: request.form, stack: stack.entries });
     return null;
   }
 
-  async setHistory(records: readonly HistoryRecord[]): Promise<void> {
-    this.#history = records;
+  /** Takes a record out of the history; its pictures stay. */
+  async forget(id: string): Promise<void> {
+    await this.#history.remove(id);
     this.#changed.fire("history");
-    await this.#services.memory.update(HISTORY_KEY, records);
   }
 
   dispose(): void {
@@ -161,7 +178,8 @@ export class GenerationSession implements vscode.Disposable {
     const milliseconds = Date.now() - start;
     for (const warning of warnings) log.warn(warning);
     const record: HistoryRecord = { id, pictures, form, stack, seed, milliseconds, isGrid: work.kind === "grid" };
-    await this.setHistory(withRecord(this.#history, record));
+    await this.#history.add(record);
+    this.#changed.fire("history");
     this.#done.fire(record);
   }
 

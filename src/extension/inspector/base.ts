@@ -5,6 +5,7 @@ import { pickFile } from "../commands/pick.ts";
 import type { Services } from "../commands/services.ts";
 import { VIEW_TYPES } from "../contributions.ts";
 import { onlyFit } from "../fit.ts";
+import { pathKey } from "../memory.ts";
 
 /** Why a file is measured against its base: a person chose it, the delta was made for it, or no other model here fits. */
 export type BaseReason = "chosen" | "madeFor" | "onlyFit";
@@ -99,5 +100,5 @@ export class InspectionBases {
 }
 
 function key(file: string): string {
-  return `${VIEW_TYPES.inspector}.base:${file}`;
+  return pathKey(`${VIEW_TYPES.inspector}.base`, file);
 }

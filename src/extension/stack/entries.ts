@@ -12,6 +12,18 @@ export interface StackEntry {
 
 export type Stack = readonly StackEntry[];
 
+/** Whether what was kept, perhaps by another version, or what a page has sent, is a stack. */
+export function isStack(value: unknown): value is Stack {
+  return Array.isArray(value) && value.every(isEntry);
+}
+
+function isEntry(value: unknown): value is StackEntry {
+  const { file, scale, textEncoderScale, blockWeights, enabled } = (value ?? {}) as Partial<Record<keyof StackEntry, unknown>>;
+  const isOptional = (each: unknown, type: "number" | "string"): boolean => each === undefined || typeof each === type;
+  const isSized = Number.isFinite(scale) && isOptional(textEncoderScale, "number");
+  return typeof file === "string" && isSized && isOptional(blockWeights, "string") && typeof enabled === "boolean";
+}
+
 /** How an entry is to be; what is left out stays, or is scale 1, switched on, where the entry is new. */
 export type EntryChange = Partial<Omit<StackEntry, "file">>;
 

@@ -2,7 +2,8 @@ import { resolve } from "node:path";
 import * as vscode from "vscode";
 import type { AppliedStack, Jobs, LoadedEngine } from "../../worker/protocol.ts";
 import type { WorkerHost } from "../worker/host.ts";
-import { isSameStack, type Stack } from "./entries.ts";
+import { pathKey } from "../memory.ts";
+import { isSameStack, isStack, type Stack } from "./entries.ts";
 
 type LoraReference = NonNullable<Jobs["generate"]["options"]["lora"]>[number];
 
@@ -21,7 +22,6 @@ interface Application {
   next?: Promise<AppliedStack | undefined>;
 }
 
-const MEMORY_KEY = "stacks";
 const CHOSEN_KEY = "stacks.engine";
 
 /**
@@ -34,7 +34,6 @@ export class Stacks implements vscode.Disposable {
   readonly #log: vscode.LogOutputChannel;
   readonly #changed = new vscode.EventEmitter<void>();
   readonly onDidChange = this.#changed.event;
-  readonly #stacks: Map<string, Stack>;
   readonly #states = new Map<string, StackState>();
   readonly #applications = new Map<string, Application>();
   readonly #subscription: vscode.Disposable;
@@ -44,7 +43,6 @@ export class Stacks implements vscode.Disposable {
     this.#worker = worker;
     this.#memory = memory;
     this.#log = log;
-    this.#stacks = new Map(Object.entries(memory.get<Record<string, Stack>>(MEMORY_KEY, {})));
     this.#subscription = worker.onDidChangeEngines((engines) => this.#onEngines(engines));
   }
 
@@ -65,7 +63,8 @@ export class Stacks implements vscode.Disposable {
   }
 
   of(engine: string): Stack {
-    return this.#stacks.get(resolve(engine)) ?? [];
+    const kept = this.#memory.get<unknown>(keyOf(engine));
+    return isStack(kept) ? kept : [];
   }
 
   state(engine: string): StackState {
@@ -85,17 +84,15 @@ export class Stacks implements vscode.Disposable {
   async change(engine: string, edit: (stack: Stack) => Stack): Promise<AppliedStack | undefined> {
     const path = resolve(engine);
     const stack = edit(this.of(path));
-    if (stack.length > 0) this.#stacks.set(path, stack);
-    else this.#stacks.delete(path);
+    const kept = this.#memory.update(keyOf(path), stack.length > 0 ? stack : undefined);
     this.#changed.fire();
-    await this.#memory.update(MEMORY_KEY, Object.fromEntries(this.#stacks));
+    await kept;
     return this.#loaded.includes(path) ? this.#apply(path) : undefined;
   }
 
   /** Forgets the stack of an engine that is no more. */
   async forget(engine: string): Promise<void> {
-    if (!this.#stacks.delete(resolve(engine))) return;
-    await this.#memory.update(MEMORY_KEY, Object.fromEntries(this.#stacks));
+    if (this.of(engine).length > 0) await this.#memory.update(keyOf(engine), undefined);
   }
 
   dispose(): void {
@@ -154,4 +151,9 @@ export class Stacks implements vscode.Disposable {
     if (this.#loaded.includes(path)) this.#states.set(path, state);
     this.#changed.fire();
   }
+}
+
+/** Each engine's stack is remembered by itself: another window may change those of others. */
+function keyOf(engine: string): string {
+  return pathKey("stack", resolve(engine));
 }

@@ -1,10 +1,10 @@
 import { HostError, type HostConnection } from "../shared/host.ts";
 import { saveState } from "../shared/page.ts";
 import { complete, insertTag, tagAt } from "./model/completion.ts";
-import { restoreForm, type GenerationForm } from "./model/form.ts";
+import { restoreForm, type GenerationForm, type KeptForm } from "./model/form.ts";
 import { restoreParameters } from "./model/restore.ts";
-import type { Page } from "./page.ts";
-import type { DroppedPicture, GenerationProtocol, HistoryItem, OpenIn, StackItem } from "./protocol.ts";
+import type { Page, Undo } from "./page.ts";
+import type { DroppedPicture, GenerationProtocol, HistoryItem, JobRequest, OpenIn, Refusal, StackItem } from "./protocol.ts";
 
 /** Requests that wait for a person's choice, or for a large engine, are not given up: the longest time that a timer takes. */
 const PATIENCE_MILLISECONDS = 2 ** 31 - 1;
@@ -31,10 +31,10 @@ export class Actions {
   change(change: Partial<GenerationForm>): void {
     const form = { ...this.#page.state.form, ...change };
     this.#page.set({ form, refusal: undefined, ...(form.source === "" && { source: undefined }) });
-    saveState({ form });
+    saveState(keptNow(form));
     clearTimeout(this.#typing);
     this.#typing = setTimeout(() => {
-      void this.#attempt(() => this.#host.request("form/keep", { form: this.#page.state.form }));
+      void this.#attempt(() => this.#host.request("form/keep", keptNow(this.#page.state.form)));
       void this.countTokens();
     }, TYPING_MILLISECONDS);
   }
@@ -53,20 +53,39 @@ export class Actions {
 
   /** Begins a job, or puts it behind the ones that run. */
   async start(): Promise<void> {
+    // The job has the stack as it is seen.
+    this.#slid?.();
     const { values } = this.#page.checked;
     const { form, host } = this.#page.state;
     this.#page.set({ problem: undefined, notice: undefined });
     if (!values || !host.trusted) return focusFirstProblem();
     await this.#attempt(async () => {
-      const refusal = await this.#host.request("job/start", { form, values });
+      const refusal = await this.#askForJob({ form, values });
       if (refusal) {
         this.#page.set({ refusal, spoken: refusal.message });
         document.querySelector<HTMLElement>(`[name="${refusal.field}"]`)?.focus();
         return;
       }
       this.#page.set({ spoken: this.#page.text("started", form.prompt), compared: undefined });
-      if (form.seedMode === "next") this.change({ seed: String(BigInt(form.seed.trim()) + 1n) });
     });
+  }
+
+  /** A seed that counts up does so at once: a job that is asked for before the answer has the next one. Where there is no job, it goes back. */
+  async #askForJob(request: JobRequest): Promise<Refusal | null> {
+    const { seed, seedMode } = request.form;
+    const answer = this.#host.request("job/start", request);
+    if (seedMode !== "next") return answer;
+    const next = String(BigInt(seed.trim()) + 1n);
+    this.change({ seed: next });
+    const goBack = (): void => void (this.#page.state.form.seed === next && this.change({ seed }));
+    try {
+      const refusal = await answer;
+      if (refusal) goBack();
+      return refusal;
+    } catch (error) {
+      goBack();
+      throw error;
+    }
   }
 
   cancel(id: string): Promise<void> {
@@ -146,14 +165,14 @@ export class Actions {
       const parameters = await this.#host.request("picture/parameters", picture);
       const { host, form: before } = this.#page.state;
       const { form, unknown } = restoreParameters(before, parameters, host.engines);
-      const stack = host.stack?.items ?? [];
-      const isEmptied = stack.some(({ enabled }) => enabled) && /<lora:/i.test(form.prompt);
+      const undo = await this.#restore(form, /<lora:/i.test(form.prompt) ? [] : undefined);
+      const isEmptied = undo.stack?.items.some(({ enabled }) => enabled) === true;
       const parts = [
         this.#page.texts.restored,
         ...(isEmptied ? [this.#page.texts.stackEmptied] : []),
         ...(unknown.length > 0 ? [this.#page.text("notKnown", unknown.join(", "))] : []),
       ];
-      await this.#restore(form, isEmptied ? [] : stack, parts.join(" "));
+      this.#tellRestored(parts.join(" "), undo);
     });
   }
 
@@ -161,14 +180,15 @@ export class Actions {
   restoreItem(item: HistoryItem): Promise<void> {
     this.#page.set({ shown: { id: item.id, index: 0 }, compared: undefined });
     const form = { ...restoreForm(item.form, this.#page.start.defaults), seed: item.seed, seedMode: "keep" as const };
-    return this.#attempt(() => this.#restore(form, item.stack, this.#page.texts.restored));
+    return this.#attempt(async () => this.#tellRestored(this.#page.texts.restored, await this.#restore(form, item.stack)));
   }
 
   undo(): Promise<void> {
     const undo = this.#page.state.notice?.undo;
     if (!undo) return Promise.resolve();
     return this.#attempt(async () => {
-      await this.#restore(undo.form, undo.stack, "");
+      if (undo.stack) await this.#host.request("stack/restore", undo.stack);
+      await this.#restore(undo.form, undefined);
       this.#page.set({ notice: undefined });
     });
   }
@@ -217,14 +237,22 @@ export class Actions {
     this.change({ [completion.field]: text });
   }
 
-  async #restore(form: GenerationForm, stack: readonly StackItem[], text: string): Promise<void> {
-    const { form: before, host } = this.#page.state;
-    const undo = { form: before, stack: host.stack?.items ?? [] };
+  /**
+   * Puts settings into the form, and LoRAs on the stack of the form's engine, which may be another than the one before.
+   * @param items undefined: the stack stays
+   * @returns what was there
+   */
+  async #restore(form: GenerationForm, items: readonly StackItem[] | undefined): Promise<Undo> {
+    const { form: before } = this.#page.state;
+    const { engine, source } = form;
     this.change(form);
-    await this.#host.request("form/keep", { form });
-    if (form.engine !== "") await this.#host.request("stack/restore", { engine: form.engine, items: stack });
-    if (form.source !== "" && form.source !== before.source)
-      this.#page.set({ source: await this.#host.request("source/drop", { uri: form.source }) });
+    await this.#host.request("form/keep", keptNow(form));
+    const held = items && engine !== "" ? await this.#host.request("stack/restore", { engine, items }) : undefined;
+    if (source !== "" && source !== before.source) this.#page.set({ source: await this.#host.request("source/drop", { uri: source }) });
+    return { form: before, ...(held && { stack: { engine, items: held } }) };
+  }
+
+  #tellRestored(text: string, undo: Undo): void {
     this.#page.set({ notice: { text, undo }, spoken: text });
   }
 
@@ -248,6 +276,10 @@ export class Actions {
       this.#page.set({ problem, spoken: problem });
     }
   }
+}
+
+function keptNow(form: GenerationForm): KeptForm {
+  return { form, at: Date.now() };
 }
 
 /** The first field with a problem gets the focus, so that the person reads it. */

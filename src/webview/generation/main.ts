@@ -8,7 +8,7 @@ import { HostConnection } from "../shared/host.ts";
 import { hostChannel, readPageData, savedState } from "../shared/page.ts";
 import { Actions } from "./actions.ts";
 import { listenToDrops } from "./drops.ts";
-import { restoreForm } from "./model/form.ts";
+import { latestForm } from "./model/form.ts";
 import { Page } from "./page.ts";
 import type { GenerationProtocol, PanelStart, PanelState } from "./protocol.ts";
 import { speakProgress } from "./speech.ts";
@@ -18,8 +18,7 @@ import { pageView } from "./view/page-view.ts";
 const { texts, start } = readPageData() as { readonly texts: GenerationTexts; readonly start: PanelStart };
 const host = new HostConnection<GenerationProtocol>(hostChannel);
 const root = document.body.appendChild(document.createElement("main"));
-// What this page kept itself is newer than what the workspace had when it was written.
-const kept = restoreForm((savedState() as { readonly form?: unknown } | undefined)?.form ?? start.kept, start.defaults);
+const kept = latestForm([savedState(), start.kept], start.defaults);
 const form = start.engine === undefined || savedState() !== undefined ? kept : { ...kept, engine: start.engine };
 const page = new Page(texts, start, form, () => render(pageView(page, actions), root));
 const actions = new Actions(page, host);

@@ -13,10 +13,16 @@ export interface Completion {
   readonly active: number;
 }
 
-/** What is said at the foot of the form; `undo` is what stood there before settings were restored. */
+/** What was there before settings were restored: the form, and where it was replaced, the stack. */
+export interface Undo {
+  readonly form: GenerationForm;
+  readonly stack?: { readonly engine: string; readonly items: readonly StackItem[] };
+}
+
+/** What is said at the foot of the form. */
 export interface Notice {
   readonly text: string;
-  readonly undo?: { readonly form: GenerationForm; readonly stack: readonly StackItem[] };
+  readonly undo?: Undo;
 }
 
 /** Everything that is drawn. */

@@ -1,6 +1,6 @@
 import type { Progress } from "../../jobs/context.ts";
 import type { PictureParameters, PromptDescription } from "../../jobs/results.ts";
-import type { GenerationForm } from "./model/form.ts";
+import type { GenerationForm, KeptForm } from "./model/form.ts";
 
 /* What the generation panel and the extension host tell each other. */
 
@@ -162,7 +162,7 @@ export interface GenerationProtocol {
   readonly requests: {
     readonly state: { readonly params: { readonly engine: string }; readonly result: PanelState };
     /** Keeps the form for the next time the panel is opened, and tells which engine's stack the panel shows. */
-    readonly "form/keep": { readonly params: { readonly form: GenerationForm }; readonly result: null };
+    readonly "form/keep": { readonly params: KeptForm; readonly result: null };
     readonly "prompt/describe": {
       readonly params: { readonly engine: string; readonly prompts: readonly string[] };
       readonly result: readonly PromptDescription[];
@@ -179,8 +179,11 @@ export interface GenerationProtocol {
     };
     readonly "stack/add": { readonly params: { readonly engine: string }; readonly result: null };
     readonly "stack/remove": { readonly params: { readonly engine: string; readonly file: string }; readonly result: null };
-    /** Replaces the whole stack. */
-    readonly "stack/restore": { readonly params: { readonly engine: string; readonly items: readonly StackItem[] }; readonly result: null };
+    /** Replaces the whole stack; gives the one before. */
+    readonly "stack/restore": {
+      readonly params: { readonly engine: string; readonly items: readonly StackItem[] };
+      readonly result: readonly StackItem[];
+    };
     readonly "source/pick": { readonly params: null; readonly result: SourcePicture | null };
     readonly "source/drop": { readonly params: DroppedPicture; readonly result: SourcePicture };
     readonly "picture/parameters": { readonly params: DroppedPicture; readonly result: PictureParameters };

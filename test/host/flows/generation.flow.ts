@@ -41,11 +41,13 @@ export const flow: Flow = {
     assert.notDeepEqual(inked.pixels, first.pixels);
     await slider.focus();
     for (let step = 0; step < 10; step++) await workbench.page.keyboard.press("ArrowLeft");
-    await until("the slid scale", async () => (await slider.inputValue()) === "0.5");
-    await workbench.screenshot("generation-4-stack");
-    await page.generate.click();
+    // Before the slider has come to rest.
+    await workbench.page.keyboard.press("Control+Enter");
     await page.pictures(3);
+    assert.equal(await slider.inputValue(), "0.5");
+    await workbench.screenshot("generation-4-stack");
     assert.notDeepEqual((await page.look()).pixels, inked.pixels, "the slider acts on the next picture");
+    assert.match(parametersText(workspace), /<lora:ink:0\.5>/);
     await checkAccessibility(page.frame, "the panel with pictures");
 
     await page.type({ steps: "900" });
@@ -85,7 +87,28 @@ export const flow: Flow = {
     await page.frame.getByRole("group", { name: "Batch" }).getByRole("button", { name: "2" }).click();
     await until("the other picture of the batch", async () => (await page.picture.getAttribute("src")) !== one);
     assert.equal(writtenPictures(workspace).length, 6);
-    const [newest] = writtenPictures(workspace).slice(-1);
-    assert.match(readFileSync(join(workspace, "images", newest!), "latin1"), /<b>apple<\/b>.*<lora:ink:0\.5>/);
+    assert.match(parametersText(workspace), /<b>apple<\/b>.*<lora:ink:0\.5>/);
+
+    // Asked for one after the other, faster than they are answered: each has a seed of its own.
+    await page.type({ batch: "1", seed: "7" });
+    await page.seedMode("next");
+    await page.frame.evaluate(pressControlEnter, 3);
+    await page.pictures(8);
+    assert.equal(await page.field("seed").inputValue(), "10");
+    const seeds = [-3, -2, -1].map((place) => /Seed: (\d+)/.exec(parametersText(workspace, place))?.[1]);
+    assert.deepEqual(seeds, ["7", "8", "9"]);
   },
 };
+
+/** What a picture in the workspace, the last one unless told, says that it was made with. */
+function parametersText(workspace: string, place = -1): string {
+  return readFileSync(join(workspace, "images", writtenPictures(workspace).at(place)!), "latin1");
+}
+
+declare const KeyboardEvent: new (type: string, options: object) => unknown;
+
+/** Runs in the page. */
+function pressControlEnter(times: number): void {
+  const page = globalThis as unknown as { document: { dispatchEvent(event: unknown): void } };
+  for (let time = 0; time < times; time++) page.document.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", ctrlKey: true }));
+}

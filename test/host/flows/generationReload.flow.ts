@@ -52,19 +52,22 @@ export const flow: Flow = {
     await page.button("Continue").click();
     await page.pictures(2);
 
-    // Another window on the same folder has a worker and a queue of its own.
+    // Another window on the same folder has a worker and a queue of its own, and the same history.
     await page.type({ prompt: "rocket", steps: "150" });
     await page.generate.click();
     await page.preview.waitFor({ timeout: 60_000 });
     const other = await openWindow();
     const second = await GenerationPage.open(other);
     assert.equal(await second.frame.getByText("The window was reloaded during a job.").count(), 0);
+    assert.equal(await second.thumbnails.count(), 2);
     await second.type({ prompt: "crown", steps: "8" });
     await second.generate.click();
-    await until("the second window's picture", () => second.picture.count(), 60_000);
-    await page.pictures(3);
-    await until("both pictures", () => writtenPictures(workspace).length === 4);
+    await until("both pictures", () => writtenPictures(workspace).length === 4, 120_000);
     assert.equal(findWorkers(server).length, 2);
     await other.close();
+    await workbench.page.reload();
+    await workbench.page.locator(".monaco-workbench").waitFor({ timeout: 60_000 });
+    page = await GenerationPage.shown(workbench);
+    await page.pictures(4);
   },
 };

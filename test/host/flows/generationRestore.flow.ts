@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { cpSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseParameters } from "../../../src/formats/parameters.ts";
 import { encodePng, readPng, readPngParameters } from "../../../src/formats/png.ts";
@@ -14,10 +14,20 @@ const FOREIGN = `crown (gold:1.2)
 Negative prompt: blur
 Steps: 6, Sampler: DPM++ 2M Karras, CFG scale: 3.5, Seed: 1234567890123, Size: 64x96, Model hash: 0000000000, Clip skip: 2, Version: v1.6.0`;
 
+/** The fingerprint of another checkpoint, whose engine is there as well. */
+const ZEBRA = "1".repeat(64);
+
 export const flow: Flow = {
   name: "generation panel by keys: a LoRA is completed, pictures dropped or chosen restore their settings, a grid is one picture",
   settings: { "tensorrt.generate.cfg": 4, "tensorrt.generate.schedule": "leading", "tensorrt.generate.steps": 6 },
-  prepare: exportDemoEngine,
+  prepare(workspace) {
+    exportDemoEngine(workspace);
+    const [engine, zebra] = ["emoji-xl", "zebra"].map((name) => join(workspace, "engines", name)) as [string, string];
+    cpSync(engine, zebra, { recursive: true });
+    const file = join(zebra, "engine.json");
+    const bundle = JSON.parse(readFileSync(file, "utf8")) as { checkpoint: object };
+    writeFileSync(file, JSON.stringify({ ...bundle, checkpoint: { ...bundle.checkpoint, fingerprint: ZEBRA } }));
+  },
   async run({ workbench, workspace }) {
     const { keyboard } = workbench.page;
     const page = await GenerationPage.open(workbench);
@@ -129,5 +139,36 @@ export const flow: Flow = {
       return (await page.thumbnails.count()) === 3;
     });
     assert.equal(writtenPictures(workspace).length, 3);
+
+    // Settings of another engine's picture take its engine, and neither engine the other's LoRAs.
+    const stack = (lora: string, count: number): Promise<unknown> =>
+      until(
+        `${count} of ${lora} on the stack`,
+        async () => (await page.frame.getByRole("slider", { name: `Scale of ${lora}` }).count()) === count,
+      );
+    await page.type({ prompt: "rocket" });
+    await page.type({ engine: join(workspace, "engines", "zebra") });
+    await page.button("Add LoRA").click();
+    await workbench.check("Add to Stack", "ink.safetensors");
+    await keyboard.press("Enter");
+    await stack("ink", 1);
+    await page.type({ engine: join(workspace, "engines", "emoji-xl") });
+    await stack("ink", 0);
+    const zebra = FOREIGN.replace("Model hash: 0000000000", `Model hash: ${ZEBRA.slice(0, 10)}`);
+    await page.drop(page.frame.locator(".result"), "zebra.png", encodePng({ width: 8, height: 8, data: new Uint8Array(192) }, zebra));
+    await until("its engine", async () => (await value("engine")).endsWith("zebra"));
+    await stack("ink", 1);
+    await page.button("Undo").click();
+    await until("the engine before", async () => (await value("engine")).endsWith("emoji-xl"));
+    await stack("ink", 0);
+    // With LoRAs in its prompt they take the place of that engine's, which come back.
+    const named = zebra.replace("crown", "crown <lora:opposite-hue:0.5>");
+    await page.drop(page.frame.locator(".result"), "named.png", encodePng({ width: 8, height: 8, data: new Uint8Array(192) }, named));
+    await page.frame.getByText("so the stack was emptied").first().waitFor();
+    await stack("ink", 0);
+    await page.button("Undo").click();
+    await until("the engine before", async () => (await value("engine")).endsWith("emoji-xl"));
+    await page.type({ engine: join(workspace, "engines", "zebra") });
+    await stack("ink", 1);
   },
 };

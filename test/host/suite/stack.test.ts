@@ -1,9 +1,14 @@
 import assert from "node:assert/strict";
-import { copyFileSync, cpSync, readFileSync, rmSync } from "node:fs";
+import { copyFileSync, cpSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import * as vscode from "vscode";
+import { setScale, toggleInStack } from "../../../src/extension/commands/stack.ts";
+import type { Services } from "../../../src/extension/commands/services.ts";
 import type { StackResult } from "../../../src/extension/contributions.ts";
-import type { Jobs, LoadedEngine } from "../../../src/worker/protocol.ts";
-import { demoEngine, inWorkspace, withMessages } from "../harness/inside.ts";
+import { FolderMemory } from "../../../src/extension/memory.ts";
+import { Stacks } from "../../../src/extension/stack/stacks.ts";
+import type { WorkerHost } from "../../../src/extension/worker/host.ts";
+import type { AppliedStack, Jobs, LoadedEngine, StackItem } from "../../../src/worker/protocol.ts";
+import { demoEngine, inWorkspace, silentLog, withMessages } from "../harness/inside.ts";
 import { until } from "../harness/processes.ts";
 import { test } from "../harness/runner.ts";
 
@@ -157,3 +162,78 @@ test("of several loaded engines the chosen one's stack is meant, until it is unl
   await run("clearStack", { engine });
   rmSync(other, { recursive: true });
 });
+
+const APPLIED = { loras: [], warnings: [], changed: 0, restored: 0, timings: { read: 0, merge: 0, refit: 0, total: 0 } };
+
+/** The stacks of a window whose engine "/e" is loaded, and the refits that they ask for. */
+function windowWithEngine(memory: FolderMemory) {
+  const loaded = new vscode.EventEmitter<readonly LoadedEngine[]>();
+  const refits: (readonly StackItem[])[] = [];
+  const setStack = async (_engine: string, stack: readonly StackItem[]): Promise<AppliedStack> => {
+    refits.push(stack);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    return APPLIED;
+  };
+  const stacks = new Stacks({ setStack, onDidChangeEngines: loaded.event } as unknown as WorkerHost, memory, silentLog());
+  const engine = { path: "/e", backend: "onnxruntime", memoryBytes: 0, stack: [], memory: { base: 0, merged: 0 } };
+  loaded.fire([engine]);
+  const dispose = (): void => [stacks, loaded].forEach((each) => each.dispose());
+  return { stacks, refits, dispose };
+}
+
+async function withMemory(body: (folder: string) => Promise<void>): Promise<void> {
+  const folder = mkdtempSync(inWorkspace("memory-"));
+  await body(folder).finally(() => rmSync(folder, { recursive: true }));
+}
+
+test("a key or a box that changes several rows makes one refit, and each of them is in it", () =>
+  withMemory(async (folder) => {
+    const { stacks, refits, dispose } = windowWithEngine(new FolderMemory(folder));
+    const files = ["/l/a.safetensors", "/l/b.safetensors", "/l/c.safetensors"];
+    await stacks.change("/e", () => files.map((file) => ({ file, scale: 1, enabled: true })));
+    const selectedEntries = (): readonly string[] => files.slice(0, 2);
+    const jobs = { interactively: (flow: () => Promise<unknown>) => flow() };
+    const services = { stacks, jobs, selectedEntries } as unknown as Services;
+    refits.length = 0;
+    await setScale(services)({ step: 0.05 });
+    await toggleInStack(services)();
+    await setScale(services)({ step: -0.1 });
+    const states = refits.map((stack) => stack.map(({ scale, enabled }) => [scale, enabled]));
+    assert.deepEqual(states, [
+      [
+        [1.05, true],
+        [1.05, true],
+        [1, true],
+      ],
+      [
+        [1.05, false],
+        [1.05, false],
+        [1, true],
+      ],
+      [
+        [0.95, false],
+        [0.95, false],
+        [1, true],
+      ],
+    ]);
+    dispose();
+  }));
+
+test("two windows' stacks of two engines are both there after a reload, and neither window's own changes under it", () =>
+  withMemory(async (folder) => {
+    const entry = (file: string) => ({ file, scale: 1, enabled: true });
+    const [first, second] = [windowWithEngine(new FolderMemory(folder)), windowWithEngine(new FolderMemory(folder))];
+    assert.deepEqual([first.stacks.of("/e"), second.stacks.of("/e")], [[], []]);
+    await first.stacks.change("/e", () => [entry("/l/a.safetensors")]);
+    await second.stacks.change("/other", () => [entry("/l/b.safetensors")]);
+    assert.deepEqual(second.stacks.of("/e"), []);
+    const again = windowWithEngine(new FolderMemory(folder));
+    assert.deepEqual(again.stacks.of("/e"), [entry("/l/a.safetensors")]);
+    assert.deepEqual(again.stacks.of("/other"), [entry("/l/b.safetensors")]);
+    await again.stacks.forget("/e");
+    // What another version kept is no stack.
+    await new FolderMemory(folder).update(new FolderMemory(folder).keys()[0]!, [{ file: 3 }]);
+    const last = windowWithEngine(new FolderMemory(folder));
+    assert.deepEqual([last.stacks.of("/e"), last.stacks.of("/other")], [[], []]);
+    for (const each of [first, second, again, last]) each.dispose();
+  }));

@@ -43,6 +43,21 @@ export type Field = Exclude<keyof GenerationForm, "seedMode" | "isGrid">;
 
 const SEED_MODES: readonly string[] = ["random", "keep", "next"] satisfies SeedMode[];
 
+/** A form with the time when it was kept, in milliseconds. */
+export interface KeptForm {
+  readonly form: GenerationForm;
+  readonly at: number;
+}
+
+/**
+ * The form that was kept last, by the page itself or by the workspace: a window that is closed in a hurry has written down one of them alone.
+ * What was kept may be of another version.
+ */
+export function latestForm(kept: readonly unknown[], defaults: GenerationForm): GenerationForm {
+  const forms = kept.filter((each) => isRecord(each)).filter(({ at }) => typeof at === "number") as { at: number; form?: unknown }[];
+  return restoreForm(forms.toSorted((a, b) => b.at - a.at)[0]?.form, defaults);
+}
+
 /** A kept form over defaults: only what is of the right kind is taken over. */
 export function restoreForm(kept: unknown, defaults: GenerationForm): GenerationForm {
   if (!isRecord(kept)) return defaults;
