@@ -84,6 +84,8 @@ export class Stacks implements vscode.Disposable {
   async change(engine: string, edit: (stack: Stack) => Stack): Promise<AppliedStack | undefined> {
     const path = resolve(engine);
     const stack = edit(this.of(path));
+    // Programs and pages give what they like; what is none could not be read again.
+    if (!isStack(stack)) throw new Error(vscode.l10n.t("A stack holds files, each with a number as its scale."));
     const kept = this.#memory.update(keyOf(path), stack.length > 0 ? stack : undefined);
     this.#changed.fire();
     await kept;

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
-import { existsSync, readFileSync, readdirSync, rmSync } from "node:fs";
-import { dirname } from "node:path";
+import { existsSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 import * as vscode from "vscode";
 import type { Jobs } from "../../../src/worker/protocol.ts";
 import { demoEngine, inWorkspace, withMessages } from "../harness/inside.ts";
@@ -129,6 +130,39 @@ test("an engine that was built for something else is told with what to do", asyn
   const options = { engine: bundle, prompt: "ball", backend: "tensorrt" };
   const refused = /was built for onnxruntime, not tensorrt\. Export the checkpoint again with --backend tensorrt/;
   await assert.rejects(Promise.resolve(vscode.commands.executeCommand("tensorrt.generateImage", options)), refused);
+});
+
+test("an engine outside of the workspace is built again as it was, and one that was loaded is loaded again whatever came of it", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "tensorrt-engine-"));
+  const engine = join(folder, "small");
+  const checkpoint = inWorkspace("models", "emoji-xl.safetensors");
+  const components = ["unet", "text_encoder", "text_encoder_2", "vae_decoder"];
+  await vscode.commands.executeCommand("tensorrt.exportEngine", { checkpoint, output: engine, components, batch: [1, 2, 2] });
+  const describe = () => JSON.parse(readFileSync(join(engine, "engine.json"), "utf8")) as { components: { profile: object }[] };
+  const before = describe();
+  await vscode.commands.executeCommand("tensorrt.loadEngine", { engine });
+  const rebuild = () =>
+    vscode.commands.executeCommand<Jobs["export"]["result"] | undefined>("tensorrt.rebuildEngine", vscode.Uri.file(engine));
+  const { result, messages } = await withMessages(async () => rebuild());
+  assert.deepEqual([result?.bundle, messages], [engine, []]);
+  assert.deepEqual(describe().components, before.components);
+  // The checkpoint is another file now: the build fails.
+  const moved = `${checkpoint}.moved`;
+  renameSync(checkpoint, moved);
+  writeFileSync(checkpoint, "no checkpoint");
+  try {
+    const failed = await withMessages(async () => rebuild());
+    assert.equal(failed.result, undefined);
+    assert.equal(failed.messages.length, 1);
+    assert.match(failed.messages[0]!, /emoji-xl\.safetensors/);
+  } finally {
+    renameSync(moved, checkpoint);
+  }
+  // In memory still: there is a stack to set.
+  const stack = await vscode.commands.executeCommand<{ applied?: object }>("tensorrt.clearStack", { engine });
+  assert.ok(stack.applied);
+  await vscode.commands.executeCommand("tensorrt.unloadEngine", { engine });
+  rmSync(folder, { recursive: true });
 });
 
 test("engines are loaded and unloaded", async () => {

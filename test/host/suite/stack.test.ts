@@ -219,6 +219,20 @@ test("a key or a box that changes several rows makes one refit, and each of them
     dispose();
   }));
 
+test("what is no stack is refused, and the one that is there stays", () =>
+  withMemory(async (folder) => {
+    const { stacks, refits, dispose } = windowWithEngine(new FolderMemory(folder));
+    const stack = [{ file: "/l/a.safetensors", scale: 0.5, enabled: true }];
+    await stacks.change("/e", () => stack);
+    for (const scale of ["0.5", Number.NaN, null])
+      await assert.rejects(
+        stacks.change("/e", (before) => before.map((entry) => ({ ...entry, scale: scale as number }))),
+        /a number as its scale/,
+      );
+    assert.deepEqual([stacks.of("/e"), refits.length], [stack, 1]);
+    dispose();
+  }));
+
 test("two windows' stacks of two engines are both there after a reload, and neither window's own changes under it", () =>
   withMemory(async (folder) => {
     const entry = (file: string) => ({ file, scale: 1, enabled: true });
