@@ -190,6 +190,11 @@ await change("one LoRA", engine, [{ delta: deltas[0]!, scale: 1 }]);
 const afterSwitch = await sampledSteps("one LoRA", engine, inputs);
 // An ordinary run, then one that is captured as a graph; each is answered when the one before it is done.
 afterSwitch.forEach((time, index) => report(`one LoRA: step ${index + 1} after the switch`, time));
+const bfloatFile = join(work, `${values.architecture}-${rank}-bf16.trt_lora`);
+console.log(await writeMadeDelta(opened, bfloatFile, { kind: "LoRA", rank, seed: 0, dtype: "BF16" }));
+const ofBfloats = { delta: await switchFromFile(undefined, bfloatFile), scale: 1 };
+await change("one LoRA of bf16 factors", engine, [ofBfloats]);
+await change("two LoRAs, of fp16 and of bf16 factors", engine, [{ delta: deltas[0]!, scale: 1 }, ofBfloats]);
 await change(
   "stack of four",
   engine,
@@ -200,13 +205,20 @@ for (const scale of [0.5, 0.25, 0.75]) await timed("strength change only", () =>
 const two = deltas.slice(0, 2).map((delta) => ({ delta, scale: 0.75 }));
 await timed("one LoRA more", () => engine.setStack(two));
 await timed("back to the base", () => engine.setStack([]));
-for (const kind of ["LoHa", "LoKr", "DoRA", "OFT"]) {
-  const file = join(work, `${values.architecture}-${rank}-${kind}.trt_lora`);
-  console.log(await writeMadeDelta(opened, file, { kind, rank, seed: 9 }));
+for (const [kind, dtype] of [
+  ["LoHa", "F16"],
+  ["LoHa", "BF16"],
+  ["LoKr", "F16"],
+  ["DoRA", "F16"],
+  ["OFT", "F16"],
+] as const) {
+  const what = dtype === "BF16" ? `one ${kind} of bf16 factors` : `one ${kind}`;
+  const file = join(work, `${values.architecture}-${rank}-${kind}-${dtype}.trt_lora`);
+  console.log(await writeMadeDelta(opened, file, { kind, rank, seed: 9, dtype }));
   // The second time: the first one finds memory and the kernels' code.
   await switchFromFile(undefined, file);
   await engine.setStack([]);
-  await change(`one ${kind}`, engine, [{ delta: await switchFromFile(`one ${kind}`, file), scale: 1 }]);
+  await change(what, engine, [{ delta: await switchFromFile(what, file), scale: 1 }]);
 }
 await engine.setStack([]);
 memory("base on the GPU, after these", engine);

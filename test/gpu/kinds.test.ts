@@ -1,16 +1,20 @@
 /* oxlint-disable typescript/no-floating-promises -- The promises of node:test are its runner's to await. */
 import assert from "node:assert/strict";
+import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { chooseArithmetic } from "../../src/engines/arithmetic.ts";
 import { readBaseWeights } from "../../src/engines/base-weights.ts";
-import { fromFloat32, toFloat32 } from "../../src/formats/numbers.ts";
+import { openStoredDelta } from "../../src/engines/tensorrt/stored-delta.ts";
+import { changeTensor, writeDeltaFile, type ChangeSource, type ChangeTensor } from "../../src/formats/delta-writer.ts";
+import { fromFloat32, toFloat32, type WeightDtype } from "../../src/formats/numbers.ts";
+import { describeBase } from "../../src/jobs/base-description.ts";
 import type { RefittableWeight } from "../../src/formats/engine-bundle.ts";
 import type { Delta, StackEntry, WeightChange } from "../../src/lora/delta.ts";
 import { matrixSize } from "../../src/lora/merge.ts";
 import { planStack } from "../../src/lora/stack.ts";
 import { MADE_KINDS, madeChange } from "../fixtures/lora/made-kinds.ts";
 import { cosine } from "./cases.ts";
-import { assertSameBits, Emoji } from "./emoji.ts";
+import { assertSameBits, Emoji, WORK } from "./emoji.ts";
 
 let emoji: Emoji;
 let weights: { readonly weight: RefittableWeight; readonly values: Float32Array }[];
@@ -36,6 +40,28 @@ function deltaOf(kind: string, seed: number, every = 1): Delta {
     if (change) changes.set(weight.name, change);
   }
   return emoji.handmade(kind, changes);
+}
+
+/** One of a kind on every weight that it can change, of a rank that the matrix units take, its factors in a file. */
+async function storedDelta(kind: string, dtype: WeightDtype): Promise<Delta> {
+  const { bundle, architecture } = emoji.opened;
+  const changes = weights.flatMap(({ weight, values }, index): ChangeSource[] => {
+    const change = madeChange(kind, { shape: weight.shape, values }, index, 8);
+    if (!change) return [];
+    const factors = new Map<string, ChangeTensor>();
+    for (const [name, factor] of change.parts[0]!.factors) factors.set(name, changeTensor(factor.values, factor.shape, dtype));
+    return [{ name: weight.name, kind: "factors", factors }];
+  });
+  const file = join(WORK, `${kind}-${dtype}.trt_lora`);
+  const metadata = {
+    baseEngine: bundle.name,
+    baseFingerprint: bundle.checkpoint.fingerprint,
+    architecture,
+    loraFile: file,
+    loraStrength: 1,
+  };
+  await writeDeltaFile(file, metadata, changes);
+  return (await openStoredDelta(file, describeBase(emoji.opened)))!;
 }
 
 /** What the host's arithmetic makes of a stack, as dense changes that the engine adds to its base without another rounding. */
@@ -74,6 +100,21 @@ describe("every kind of change on the UNet's own weights", () => {
       assertSameBits(await outputOf(stack), onGpu, "once more");
       assertSameBits(await outputOf([]), base, "the base again");
     });
+  }
+});
+
+describe("factors of 16 bits that stay in a delta's file, multiplied by the matrix units", () => {
+  for (const dtype of ["F16", "BF16"] as const) {
+    for (const kind of ["LoHa", "LoKr", "DoRA", "GLoRA"]) {
+      test(`${kind}, ${dtype}`, async () => {
+        const stack = [{ delta: await storedDelta(kind, dtype), scale: 0.7 }];
+        const onGpu = await outputOf(stack);
+        const found = cosine(onGpu, await outputOf([{ delta: await mergedOnHost(stack), scale: 1 }]));
+        console.log(`# ${kind}, ${dtype}: cosine to the host's merge ${found.toFixed(8)}`);
+        assert.ok(found > 0.99999, `cosine to the host's merge: ${found}`);
+        assert.ok(cosine(onGpu, await outputOf([])) < 0.999999, "the change changes something");
+      });
+    }
   }
 });
 
