@@ -27,6 +27,28 @@ function rewrite(change: (graph: GraphRewriter) => void): Variant {
   };
 }
 
+/** Linear layers as MatMul and, where there is a bias, Add, without the reshapes around Gemm. */
+const asProducts = rewrite((graph) => {
+  for (const gemm of graph.nodes("Gemm")) {
+    const [rows, weight, bias] = gemm.inputs as [string, string, string?];
+    const flat = graph.producer(rows);
+    const restored = graph.consumer(gemm.outputs[0]!);
+    const shape = graph.producer(restored.inputs[1]!);
+    const leading = graph.producer(shape.inputs[0]!);
+    graph.remove(flat, gemm, restored, shape, leading, graph.producer(leading.inputs[0]!));
+    const output = restored.outputs[0];
+    const matrix = graph.op("Transpose", [weight], { perm: [1, 0] });
+    const product = graph.op("MatMul", [flat.inputs[0]!, matrix], {}, bias === undefined ? output : undefined);
+    if (bias !== undefined) graph.op("Add", [product, bias], {}, output);
+  }
+});
+
+/** A change of linear layers that are spelled as products. */
+function rewriteProducts(change: (graph: GraphRewriter) => void): Variant {
+  const rewritten = rewrite(change);
+  return (graph) => rewritten(asProducts(graph));
+}
+
 interface Attention {
   readonly softmax: OnnxNode;
   readonly scores: OnnxNode;
@@ -212,7 +234,7 @@ function exactGelu(graph: GraphRewriter, x: string, output?: string): string {
 }
 
 const geglu: Readonly<Record<string, Variant>> = {
-  "geglu-slice": rewrite((graph) => {
+  "geglu-slice": rewriteProducts((graph) => {
     for (const { split } of geglus(graph)) {
       graph.remove(split);
       const width = widthOf(graph, split.inputs[0]!) / 2;
@@ -243,7 +265,7 @@ const geglu: Readonly<Record<string, Variant>> = {
       graph.op("Gelu", gelu.inputs, { approximate: "tanh" }, gelu.outputs[0]);
     }
   }),
-  "geglu-two-products": rewrite((graph) => {
+  "geglu-two-products": rewriteProducts((graph) => {
     for (const { split } of geglus(graph)) {
       const sum = graph.producer(split.inputs[0]!);
       const product = graph.producer(sum.inputs[0]!);
@@ -307,7 +329,8 @@ function groupsOf(all: readonly Linear[], pattern: RegExp): Linear[][] {
 }
 
 const projections: Readonly<Record<string, Variant>> = {
-  "linear-gemm": rewrite((graph) => {
+  "linear-matmul": asProducts,
+  "linear-gemm-bias-outside": rewriteProducts((graph) => {
     for (const { product, transposed, weight } of linears(graph)) {
       const [out, width] = graph.shape(weight) as [number, number];
       const isMatrix = /time_embed|label_emb|emb_layers/.test(weight);
@@ -317,25 +340,13 @@ const projections: Readonly<Record<string, Variant>> = {
       if (!isMatrix) graph.op("Reshape", [y, graph.integers([2, -1, out])], {}, product.outputs[0]);
     }
   }),
-  "linear-gemm-bias": rewrite((graph) => {
-    for (const { product, transposed, weight } of linears(graph)) {
-      const [out, width] = graph.shape(weight) as [number, number];
-      if (/time_embed|label_emb|emb_layers/.test(weight)) continue;
-      const [sum] = graph.consumers(product.outputs[0]!);
-      const bias = sum?.operator === "Add" && graph.isWeight(sum.inputs[1]!) ? sum : undefined;
-      graph.remove(product, transposed, ...(bias ? [bias] : []));
-      const rows = graph.op("Reshape", [product.inputs[0]!, graph.integers([-1, width])]);
-      const y = graph.op("Gemm", [rows, weight, ...(bias ? [bias.inputs[1]!] : [])], { transB: 1 });
-      graph.op("Reshape", [y, graph.integers([2, -1, out])], {}, (bias ?? product).outputs[0]);
-    }
-  }),
-  "projection-qkv-joined": rewrite((graph) => {
+  "projection-qkv-joined": rewriteProducts((graph) => {
     for (const group of groupsOf(linears(graph), /^(.*attn1)\.to_[qkv]\.weight$/)) joinLinears(graph, group);
   }),
-  "projection-kv-joined": rewrite((graph) => {
+  "projection-kv-joined": rewriteProducts((graph) => {
     for (const group of groupsOf(linears(graph), /^(.*attn2)\.to_[kv]\.weight$/)) joinLinears(graph, group);
   }),
-  "projection-conv1x1": rewrite((graph) => {
+  "projection-conv1x1": rewriteProducts((graph) => {
     for (const { product, transposed, weight } of linears(graph)) {
       if (!weight.endsWith("proj_in.weight")) continue;
       const sum = graph.consumer(product.outputs[0]!);

@@ -11,8 +11,24 @@ const GROUPS = 32;
 
 /** [.., in] -> [.., out] by the module's weight and, where it has one, its bias. */
 export function linear(graph: GraphBuilder, x: string, path: string, reach: Reach): string {
+  if (graph.target.backend === "tensorrt") return rowsProduct(graph, x, path, reach);
   const y = product(graph, x, `${path}.weight`, reach);
   return graph.has(`${path}.bias`) ? graph.op("Add", [y, useWeight(graph, `${path}.bias`, reach)]) : y;
+}
+
+/**
+ * A linear layer of all rows of x [.., in] in one matrix, its bias inside. For this TensorRT has kernels of its own; for MatMul and Add it
+ * compiles some for each layer, which are loaded with every engine and take a second of SDXL's (BENCHMARKS.md).
+ */
+function rowsProduct(graph: GraphBuilder, x: string, path: string, reach: Reach): string {
+  const name = `${path}.weight`;
+  const [out, width] = [graph.size(name, 0), graph.size(name, 1)];
+  const weight = asMatrix(graph, name, useWeight(graph, name, reach));
+  const bias = graph.has(`${path}.bias`) ? [useWeight(graph, `${path}.bias`, reach)] : [];
+  const rows = graph.op("Reshape", [x, graph.integers([-1, width])]);
+  const y = graph.op("Gemm", [rows, weight, ...bias], { transB: 1 });
+  const leading = graph.op("Slice", [graph.op("Shape", [x]), graph.integers([0]), graph.integers([-1])]);
+  return graph.op("Reshape", [y, graph.op("Concat", [leading, graph.integers([out])], { axis: 0 })]);
 }
 
 /** x · Wᵀ; the weight is [out, in] as in PyTorch, or a 1×1 convolution's [out, in, 1, 1]. */
