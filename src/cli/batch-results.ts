@@ -25,7 +25,7 @@ export function isBatchFile(path: string): boolean {
 }
 
 /** "pictures.tensorrt.jsonl" -> "pictures.tensorrt.results.jsonl" */
-export function resultsFile(batch: string): string {
+function resultsFile(batch: string): string {
   return batch.replace(/\.jsonl$/i, ".results.jsonl");
 }
 

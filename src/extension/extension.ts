@@ -102,8 +102,8 @@ export function activate(context: vscode.ExtensionContext): void {
     stackView.register(),
     trackStacks(stacks),
     restartOnOtherPlaces(worker),
-    // A worker that was started restricted stays so: trust comes with a new one, which looks at what the old one was not asked about.
-    vscode.workspace.onDidGrantWorkspaceTrust(() => void host.stop().then(() => files.refresh())),
+    // A worker that was started restricted stays so: trust comes with a new one, which is asked what the old one was not.
+    vscode.workspace.onDidGrantWorkspaceTrust(() => void host.stop().then(() => (files.all.length > 0 ? files.refresh() : undefined))),
     ...registerCommands({
       "tensorrt.exportEngine": exportEngine(services),
       "tensorrt.exportDelta": exportDelta(services),

@@ -12,7 +12,7 @@ export function formatSeconds(seconds: number): string {
 }
 
 /** A progress notification's line: stage, what it is about, how far, time left. */
-export function progressLine({ stage, message, fraction, secondsLeft }: JobProgress): string {
+function progressLine({ stage, message, fraction, secondsLeft }: JobProgress): string {
   const parts = [message === undefined ? stage : `${stage}: ${message}`];
   if (fraction !== undefined) parts.push(`${Math.round(fraction * 100)} %`);
   if (secondsLeft !== undefined) parts.push(vscode.l10n.t("{0} left", formatSeconds(secondsLeft)));

@@ -151,7 +151,7 @@ test("numbers are written alike everywhere", () => {
     "Infinity",
   ]);
   expect([0, 0.123456, undefined].map(formatShare)).toEqual(["0 %", "12.3 %", "—"]);
-  expect([999, 1000, 170e6, 6.9e9].map(formatBytes)).toEqual(["999 B", "1.0 kB", "170.0 MB", "6.9 GB"]);
+  expect([999, 1000, 999_999, 170e6, 6.9e9].map(formatBytes)).toEqual(["999 B", "1.0 kB", "1.0 MB", "170.0 MB", "6.9 GB"]);
 });
 
 describe("figures as files", () => {

@@ -7,7 +7,7 @@ import { requireTrust } from "../trust.ts";
 import { formatScale } from "../views/texts.ts";
 import { defined, isOptions, selectedPath, toPath, toReference } from "./arguments.ts";
 import { pickFiles } from "./pick.ts";
-import { askScale } from "./scale.ts";
+import { askScales } from "./scale.ts";
 import type { Services } from "./services.ts";
 import { askEngine, loraGroups } from "./suggest.ts";
 
@@ -54,14 +54,7 @@ async function askOtherLoras({ files }: Services, title: string, engine: string)
   const groups = loraGroups(files, engine, true);
   if (groups.every((group) => group.files.length === 0)) return [];
   const chosen = await pickFiles(title, vscode.l10n.t("LoRAs to apply (none is fine)"), groups);
-  if (!chosen) return undefined;
-  const references: LoraReference[] = [];
-  for (const file of chosen) {
-    const scale = await askScale(title, [file], 1);
-    if (scale === undefined) return undefined;
-    references.push({ file, scale });
-  }
-  return references;
+  return chosen && askScales(title, chosen);
 }
 
 async function askOptions(services: Services, selected: string | undefined): Promise<Options | undefined> {

@@ -17,3 +17,14 @@ export async function askScale(title: string, files: readonly string[], value: n
   });
   return answer === undefined ? undefined : parseScale(answer);
 }
+
+/** A scale for each LoRA; undefined where the person turns away. */
+export async function askScales(title: string, files: readonly string[]): Promise<{ file: string; scale: number }[] | undefined> {
+  const references: { file: string; scale: number }[] = [];
+  for (const file of files) {
+    const scale = await askScale(title, [file], 1);
+    if (scale === undefined) return undefined;
+    references.push({ file, scale });
+  }
+  return references;
+}

@@ -112,8 +112,9 @@ export function setScale(services: Services): Commands["tensorrt.setScale"] {
   };
 }
 
-function stepScale(services: Services, engine: string, step: number): Promise<StackResult> {
+async function stepScale(services: Services, engine: string, step: number): Promise<StackResult | undefined> {
   const files = services.selectedEntries(undefined, undefined);
+  if (files.length === 0) return undefined;
   return change(services, engine, (stack) =>
     stack.map((entry) => (files.includes(entry.file) ? { ...entry, scale: steppedScale(entry.scale, step) } : entry)),
   );

@@ -6,24 +6,13 @@ import { showReady } from "../log.ts";
 import { defined, isOptions, selectedPath, selectedPaths, toPath, toReference } from "./arguments.ts";
 import { askOutput } from "./output.ts";
 import { pickFile, pickFiles } from "./pick.ts";
-import { askScale } from "./scale.ts";
+import { askScales } from "./scale.ts";
 import type { Services } from "./services.ts";
 import { askSize } from "./size.ts";
 import { askLoraToChange, checkpointGroups, loraGroups, SAFETENSORS } from "./suggest.ts";
 
 type Tool = "bake" | "extract" | "resize" | "mergeLoras";
 type LoraReference = Jobs["bake"]["options"]["lora"][number];
-
-/** A scale for each LoRA; undefined where the person turns away. */
-async function askScales(title: string, files: readonly string[]): Promise<LoraReference[] | undefined> {
-  const references: LoraReference[] = [];
-  for (const file of files) {
-    const scale = await askScale(title, [file], 1);
-    if (scale === undefined) return undefined;
-    references.push({ file, scale });
-  }
-  return references;
-}
 
 function percent(error: number): string {
   return `${(error * 100).toPrecision(2)} %`;
@@ -40,22 +29,21 @@ async function tell({ log }: Services, result: Jobs[Tool]["result"]): Promise<vo
   await showReady(readyText(result), result.warnings, log);
 }
 
-/** Runs a tool for a program, or with what `ask` has found out for a person. */
+/** Runs a tool with what a program gave, or with what is found out by asking a person. */
 async function perform<K extends Tool>(
   services: Services,
   kind: K,
-  given: Jobs[K]["options"] | undefined,
-  ask: () => Promise<Jobs[K]["options"] | undefined>,
+  wanted: Jobs[K]["options"] | (() => Promise<Jobs[K]["options"] | undefined>),
 ): Promise<Jobs[K]["result"] | undefined> {
   const { files, jobs } = services;
-  if (given) {
-    const result = await jobs.run(kind, given);
+  if (typeof wanted !== "function") {
+    const result = await jobs.run(kind, wanted);
     void files.refresh();
     return result;
   }
   return jobs.interactively(async () => {
     await files.ready();
-    const options = await ask();
+    const options = await wanted();
     if (!options) return undefined;
     const result = await jobs.runInNotification(kind, options);
     void files.refresh();
@@ -67,10 +55,7 @@ async function perform<K extends Tool>(
 /** LoRAs into a new checkpoint; started on a checkpoint, an engine or LoRAs. */
 export function bake(services: Services): Commands["tensorrt.bake"] {
   const { files } = services;
-  const ask = async (
-    argument: Selection | object,
-    selected: readonly unknown[] | undefined,
-  ): Promise<Jobs["bake"]["options"] | undefined> => {
+  const ask = async (argument: Selection, selected: readonly unknown[] | undefined): Promise<Jobs["bake"]["options"] | undefined> => {
     const title = vscode.l10n.t("Bake LoRAs into a Checkpoint");
     const paths = selectedPaths(argument, selected);
     const isAdapter = (path: string): boolean => ["lora", "delta"].includes(files.get(path)?.summary.kind ?? "");
@@ -88,9 +73,7 @@ export function bake(services: Services): Commands["tensorrt.bake"] {
     return output && { checkpoint, lora: [first, ...others], ...output };
   };
   return (argument, selected) =>
-    perform(services, "bake", isOptions<BakeArguments>(argument, "checkpoint") ? bakeOptions(argument) : undefined, () =>
-      ask(argument as Selection, selected),
-    );
+    perform(services, "bake", isOptions<BakeArguments>(argument, "checkpoint") ? bakeOptions(argument) : () => ask(argument, selected));
 }
 
 function bakeOptions({ checkpoint, lora, output, ...rest }: BakeArguments): Jobs["bake"]["options"] {
@@ -113,10 +96,10 @@ export function extractLora(services: Services): Commands["tensorrt.extractLora"
     return output && { original, tuned, ...size, ...output };
   };
   return (argument) => {
-    if (!isOptions<ExtractArguments>(argument, "tuned")) return perform(services, "extract", undefined, () => ask(selectedPath(argument)));
+    if (!isOptions<ExtractArguments>(argument, "tuned")) return perform(services, "extract", () => ask(selectedPath(argument)));
     const { original, tuned, output, ...rest } = argument;
     const options = defined({ ...rest, original: toPath(original), tuned: toPath(tuned), output: toPath(output) });
-    return perform(services, "extract", options, () => Promise.resolve(undefined));
+    return perform(services, "extract", options);
   };
 }
 
@@ -132,9 +115,9 @@ export function resizeLora(services: Services): Commands["tensorrt.resizeLora"] 
     return output && { lora, ...size, ...output };
   };
   return (argument) => {
-    if (!isOptions<ResizeArguments>(argument, "lora")) return perform(services, "resize", undefined, () => ask(selectedPath(argument)));
+    if (!isOptions<ResizeArguments>(argument, "lora")) return perform(services, "resize", () => ask(selectedPath(argument)));
     const { lora, output, ...rest } = argument;
-    return perform(services, "resize", defined({ ...rest, lora: toPath(lora), output: toPath(output) }), () => Promise.resolve(undefined));
+    return perform(services, "resize", defined({ ...rest, lora: toPath(lora), output: toPath(output) }));
   };
 }
 
@@ -152,11 +135,11 @@ export function mergeLoras(services: Services): Commands["tensorrt.mergeLoras"] 
   };
   return (argument, selected) => {
     if (!isOptions<MergeLorasArguments>(argument, "lora")) {
-      return perform(services, "mergeLoras", undefined, () => ask(selectedPaths(argument, selected)));
+      return perform(services, "mergeLoras", () => ask(selectedPaths(argument, selected)));
     }
     const { lora, output, ...rest } = argument;
     const [first, ...others] = lora.map(toReference);
     const options = defined({ ...rest, lora: [first!, ...others] as [LoraReference, ...LoraReference[]], output: toPath(output) });
-    return perform(services, "mergeLoras", options, () => Promise.resolve(undefined));
+    return perform(services, "mergeLoras", options);
   };
 }

@@ -4,7 +4,7 @@ import type { LoadedEngine } from "../../worker/protocol.ts";
 import type { ModelFile, ModelFiles } from "../files.ts";
 import type { Stack } from "../stack/entries.ts";
 import type { StackState } from "../stack/stacks.ts";
-import { detailOf, formatBytes } from "../views/texts.ts";
+import { detailOf, formatBytes, loraName } from "../views/texts.ts";
 
 /** The engines that were found, those in memory first and those that cannot run here last. */
 export function engineChoices(
@@ -40,11 +40,6 @@ function engineChoice(file: ModelFile, loadedBytes: number | undefined, problem:
     ...(problem !== undefined && { problem }),
     takesImage: components.some(({ component }) => component === "vae_encoder"),
   };
-}
-
-/** The name by which a prompt refers to a LoRA or delta. */
-export function loraName(file: string): string {
-  return basename(file).replace(/\.(safetensors|trt_lora)$/i, "");
 }
 
 /** What prompts can name, deltas first: of two files of one name the first is meant. Weights that were not looked into yet may be LoRAs. */

@@ -79,6 +79,8 @@ class OpenPanel {
   readonly #surroundings: Surroundings;
   readonly #server: WebviewServer<GenerationProtocol>;
   readonly #subscriptions: vscode.Disposable[];
+  /** Where dropped pictures are kept. */
+  readonly #dropped: vscode.Uri;
   /** The engine that the page shows. */
   #engine: string;
   #timer: NodeJS.Timeout | undefined;
@@ -95,7 +97,8 @@ class OpenPanel {
     }
     const icon = (theme: string): vscode.Uri => vscode.Uri.joinPath(context.extensionUri, "media", `generation-${theme}.svg`);
     panel.iconPath = { light: icon("light"), dark: icon("dark") };
-    panel.webview.options = webviewOptions(context.extensionUri, [...pictureFolders(), dropped]);
+    this.#dropped = dropped;
+    this.#allowPictures();
     this.#server = new WebviewServer<GenerationProtocol>(
       panel.webview,
       generationHandlers({
@@ -147,7 +150,13 @@ class OpenPanel {
       session.onDidProgress((progress) => this.#server.send("progress", progress)),
       session.onDidFinish(({ id }) => this.#server.send("done", { id })),
       vscode.workspace.onDidGrantWorkspaceTrust(() => this.#tell({ trusted: true })),
+      vscode.workspace.onDidChangeConfiguration((change) => change.affectsConfiguration("tensorrt.outputFolder") && this.#allowPictures()),
     ];
+  }
+
+  /** Lets the page show the pictures of the workspace, and of the folder that they are written to. */
+  #allowPictures(): void {
+    this.#panel.webview.options = webviewOptions(this.#surroundings.context.extensionUri, [...pictureFolders(), this.#dropped]);
   }
 
   #tell(changed: Partial<PanelState>): void {

@@ -20,6 +20,7 @@ export class CommandLineTerminal implements vscode.Pseudoterminal {
   readonly onDidWrite = this.#write.event;
   readonly onDidClose = this.#close.event;
   #process: ChildProcess | undefined;
+  #hasEnded = false;
 
   constructor(script: string, words: readonly string[], environment: NodeJS.ProcessEnv, folder: string | undefined) {
     this.#script = script;
@@ -49,7 +50,7 @@ export class CommandLineTerminal implements vscode.Pseudoterminal {
     }
     child.once("error", (error) => {
       this.#line(error.message);
-      this.#close.fire(NOT_RUN);
+      this.#end(NOT_RUN);
     });
     // "close" rather than "exit": all output has come by then. What a signal has ended gets a shell's code for that.
     child.once("close", (code, signal) => {
@@ -68,7 +69,10 @@ export class CommandLineTerminal implements vscode.Pseudoterminal {
     if (data === CONTROL_C) this.close();
   }
 
+  /** A process that could not be started may be said to have ended as well. */
   #end(exitCode: number): void {
+    if (this.#hasEnded) return;
+    this.#hasEnded = true;
     setTimeout(() => this.#close.fire(exitCode), exitCode === 0 ? 0 : LAST_LINES_MILLISECONDS);
   }
 

@@ -1,10 +1,9 @@
-import { basename } from "node:path";
 import * as vscode from "vscode";
 import type { AppliedStack } from "../../worker/protocol.ts";
 import type { CommandId, ViewItem } from "../contributions.ts";
 import type { StackEntry } from "../stack/entries.ts";
 import { type FileNode, WARNING } from "./nodes.ts";
-import { factsTooltip, formatScale, joined } from "./texts.ts";
+import { factsTooltip, formatScale, joined, loraName } from "./texts.ts";
 
 /** A row of the stack; `uri` is that of the LoRA or delta. */
 export interface StackNode extends FileNode {
@@ -20,7 +19,7 @@ export interface EmptyStackNode {
 /** @param applied what the last change of the stack did; undefined where it has not been applied */
 export function stackNode(engine: string, entry: StackEntry, applied: AppliedStack | undefined, problem: string | undefined): StackNode {
   const { file, scale, textEncoderScale, blockWeights, enabled } = entry;
-  const name = basename(file).replace(/\.(safetensors|trt_lora)$/i, "");
+  const name = loraName(file);
   const item = new vscode.TreeItem(name, vscode.TreeItemCollapsibleState.None);
   const report = applied?.loras.find((lora) => lora.file === file);
   const weights = report && vscode.l10n.t("{0} weights", report.matched);

@@ -1,3 +1,4 @@
+import { basename } from "node:path";
 import * as vscode from "vscode";
 import type { ModelFile, Summary } from "../files.ts";
 
@@ -18,6 +19,11 @@ export function formatMilliseconds(milliseconds: number): string {
   return milliseconds < 10_000
     ? vscode.l10n.t("{0} ms", Math.round(milliseconds))
     : vscode.l10n.t("{0} s", (milliseconds / 1000).toFixed(1));
+}
+
+/** The name of a LoRA or delta, by which prompts refer to it. */
+export function loraName(file: string): string {
+  return basename(file).replace(/\.(safetensors|trt_lora)$/i, "");
 }
 
 /** A scale with the digits that it has, two at least: "0.80". */

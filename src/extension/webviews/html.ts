@@ -10,7 +10,7 @@ export interface WebviewPage<Texts, Start> {
 }
 
 /** The folder of the webviews' bundles: all that a webview may load. */
-export function webviewFolder(extensionUri: vscode.Uri): vscode.Uri {
+function webviewFolder(extensionUri: vscode.Uri): vscode.Uri {
   return vscode.Uri.joinPath(extensionUri, "dist", "webview");
 }
 

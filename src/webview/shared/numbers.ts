@@ -20,6 +20,8 @@ export function formatShare(value: number | undefined): string {
 /** "13.4 MB", in powers of ten. */
 export function formatBytes(bytes: number): string {
   const units = ["B", "kB", "MB", "GB", "TB"];
-  const power = bytes < 1000 ? 0 : Math.min(units.length - 1, Math.floor(Math.log10(bytes) / 3));
+  let power = 0;
+  // As it is rounded: 999,999 bytes are 1.0 MB.
+  while (power < units.length - 1 && bytes / 1000 ** power >= (power === 0 ? 1000 : 999.95)) power++;
   return `${power === 0 ? bytes : (bytes / 1000 ** power).toFixed(1)} ${units[power]}`;
 }

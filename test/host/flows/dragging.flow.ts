@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { encodePng } from "../../../src/formats/png.ts";
 import type { Flow } from "../harness/flow.ts";
 import { GenerationPage } from "../harness/generation.ts";
-import { untilEmptyStack, untilRows } from "../harness/stack.ts";
+import { loadEngine, untilEmptyStack, untilRows } from "../harness/stack.ts";
 import { exportDemoEngine } from "../harness/workspace.ts";
 
 const PARAMETERS = "crown\nSteps: 6, Sampler: Euler, Schedule type: Karras, CFG scale: 3.5, Seed: 42, Size: 64x96";
@@ -20,9 +20,7 @@ export const flow: Flow = {
   async run({ workbench }) {
     const { page } = workbench;
     await workbench.openContainer();
-    await workbench.command("TensorRT: Load Engine");
-    await workbench.pick("Load Engine", "emoji-xl");
-    await untilEmptyStack(workbench);
+    await loadEngine(workbench);
     await workbench.drag(workbench.treeRow("ink.safetensors"), workbench.view("Stack").getByText("Add to Stack…"));
     await untilRows(workbench, [/ink× 1\.00 · 192 weights/]);
     await workbench.command("TensorRT: Clear Stack");

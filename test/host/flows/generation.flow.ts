@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { checkAccessibility } from "../harness/accessibility.ts";
 import type { Flow } from "../harness/flow.ts";
@@ -11,8 +12,8 @@ export const flow: Flow = {
   name: "generation panel: previews and the picture, a slider changes the next one, cancel, problems at their fields",
   settings: { "tensorrt.generate.cfg": 4, "tensorrt.generate.schedule": "leading" },
   prepare: exportDemoEngine,
-  async run({ workbench, workspace }) {
-    const page = await GenerationPage.open(workbench);
+  async run({ workbench, workspace, changeSettings }) {
+    let page = await GenerationPage.open(workbench);
     await workbench.screenshot("generation-1-opened");
     await checkAccessibility(page.frame, "the empty panel");
 
@@ -97,6 +98,17 @@ export const flow: Flow = {
     assert.equal(await page.field("seed").inputValue(), "10");
     const seeds = [-3, -2, -1].map((place) => /Seed: (\d+)/.exec(parametersText(workspace, place))?.[1]);
     assert.deepEqual(seeds, ["7", "8", "9"]);
+
+    // Pictures are seen wherever they go from now on.
+    const elsewhere = mkdtempSync(join(tmpdir(), "tensorrt-pictures-"));
+    changeSettings({ "tensorrt.outputFolder": elsewhere });
+    await until("the new page", () => page.frame.isDetached(), 30_000);
+    page = await GenerationPage.shown(workbench);
+    await page.generate.click();
+    await page.pictures(9);
+    assert.equal(readdirSync(elsewhere).length, 1);
+    await until("the picture", () => page.picture.evaluate((picture) => (picture as { naturalWidth: number }).naturalWidth > 0));
+    rmSync(elsewhere, { recursive: true });
   },
 };
 

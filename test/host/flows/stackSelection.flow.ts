@@ -1,5 +1,5 @@
 import type { Flow } from "../harness/flow.ts";
-import { untilEmptyStack, untilRows } from "../harness/stack.ts";
+import { loadEngine, untilEmptyStack, untilRows } from "../harness/stack.ts";
 import type { Workbench } from "../harness/workbench.ts";
 import { exportDemoEngine } from "../harness/workspace.ts";
 
@@ -39,9 +39,7 @@ export const flow: Flow = {
   async run({ workbench }) {
     const { page } = workbench;
     await workbench.openContainer();
-    await workbench.command("TensorRT: Load Engine");
-    await workbench.pick("Load Engine", "emoji-xl");
-    await untilEmptyStack(workbench);
+    await loadEngine(workbench);
     await workbench.command("TensorRT: Add to Stack…");
     await workbench.check("Add to Stack", "ink.safetensors");
     await workbench.check("Add to Stack", "opposite-hue.safetensors");

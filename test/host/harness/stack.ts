@@ -7,11 +7,16 @@ export async function untilEmptyStack(workbench: Workbench): Promise<void> {
   await untilRows(workbench, [/Add to Stack…/]);
 }
 
-/** Loads the demo's engine, whose stack is empty, and puts the LoRA "ink" on it. */
-export async function loadWithInk(workbench: Workbench): Promise<void> {
+/** Loads the demo's engine, whose stack is empty. */
+export async function loadEngine(workbench: Workbench): Promise<void> {
   await workbench.command("TensorRT: Load Engine");
   await workbench.pick("Load Engine", "emoji-xl");
   await untilEmptyStack(workbench);
+}
+
+/** Loads the demo's engine and puts the LoRA "ink" on its stack. */
+export async function loadWithInk(workbench: Workbench): Promise<void> {
+  await loadEngine(workbench);
   await workbench.command("TensorRT: Add to Stack…");
   await workbench.check("Add to Stack", "ink.safetensors");
   await workbench.page.keyboard.press("Enter");

@@ -191,13 +191,17 @@ test("a key or a box that changes several rows makes one refit, and each of them
     const { stacks, refits, dispose } = windowWithEngine(new FolderMemory(folder));
     const files = ["/l/a.safetensors", "/l/b.safetensors", "/l/c.safetensors"];
     await stacks.change("/e", () => files.map((file) => ({ file, scale: 1, enabled: true })));
-    const selectedEntries = (): readonly string[] => files.slice(0, 2);
+    let selected = files.slice(0, 2);
+    const selectedEntries = (): readonly string[] => selected;
     const jobs = { interactively: (flow: () => Promise<unknown>) => flow() };
     const services = { stacks, jobs, selectedEntries } as unknown as Services;
     refits.length = 0;
     await setScale(services)({ step: 0.05 });
     await toggleInStack(services)();
     await setScale(services)({ step: -0.1 });
+    selected = [];
+    assert.equal(await setScale(services)({ step: -0.1 }), undefined);
+    assert.equal(await toggleInStack(services)(), undefined);
     const states = refits.map((stack) => stack.map(({ scale, enabled }) => [scale, enabled]));
     assert.deepEqual(states, [
       [

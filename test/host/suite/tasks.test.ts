@@ -159,3 +159,17 @@ test("a batch file runs as a task; Ctrl-C in its terminal is no problem, and the
   assert.ok(existsSync(join(place, "b.png")));
   assert.equal(statSync(join(place, "a.png")).mtimeMs, drawn, "what was done is skipped");
 });
+
+test("a run that cannot begin says why and ends once", async () => {
+  const script = join(extension().extensionPath, "dist", "cli.js");
+  const terminal = new CommandLineTerminal(script, ["doctor"], process.env, inWorkspace("no", "such", "folder"));
+  let text = "";
+  const ends: (number | void)[] = [];
+  terminal.onDidWrite((part) => (text += part));
+  terminal.onDidClose((code) => ends.push(code));
+  terminal.open();
+  await until("the end", () => ends.length > 0);
+  await setTimeout(1_000);
+  assert.deepEqual(ends, [127]);
+  assert.match(text, /ENOENT/);
+});
