@@ -31,15 +31,16 @@ export class StackView implements vscode.TreeDataProvider<Node>, vscode.TreeDrag
   readonly #changed = new vscode.EventEmitter<void>();
   readonly onDidChangeTreeData = this.#changed.event;
   #view: vscode.TreeView<Node> | undefined;
+  #selected: readonly StackNode[] = [];
 
   constructor(stacks: Stacks, interactively: (change: () => Promise<unknown>) => Promise<unknown>) {
     this.#stacks = stacks;
     this.#interactively = interactively;
   }
 
-  /** The selected rows, which keys act on. */
+  /** The selected rows, which keys act on. VS Code knows of none while it draws the rows again, which is when a held key comes. */
   get selection(): readonly StackNode[] {
-    return this.#view?.selection.filter(isEntry) ?? [];
+    return this.#selected.filter(({ engine }) => engine === this.#stacks.engine);
   }
 
   register(): vscode.Disposable {
@@ -59,6 +60,7 @@ export class StackView implements vscode.TreeDataProvider<Node>, vscode.TreeDrag
       this.#view,
       this.#changed,
       redraw,
+      this.#view.onDidChangeSelection(({ selection }) => (this.#selected = selection.filter(isEntry))),
       this.#view.onDidChangeCheckboxState(({ items }) => void this.#interactively(() => this.#switch(items))),
       this.#stacks.onDidChange(() => redraw.request()),
     );
