@@ -61,6 +61,7 @@ export const flow: Flow = {
     await page.keyboard.press("Space");
     await untilRows(workbench, [/× 0\.95 · off/, /× 0\.95 · off/]);
     const boxes = workbench.view("Stack").locator(".monaco-list-row .monaco-checkbox");
+    await workbench.untilRowsStand();
     await boxes.first().click();
     await untilRows(workbench, [/× 0\.95 · \d+ weights/, /× 0\.95 · \d+ weights/]);
     await workbench.screenshot("stack-selection");

@@ -157,11 +157,15 @@ export class Workbench {
     await entry.waitFor({ state: "detached" });
   }
 
+  /** Rows that have changed just now are drawn again for a while, and may move: VS Code passes over what the mouse does meanwhile. */
+  async untilRowsStand(): Promise<void> {
+    await this.page.waitForTimeout(REDRAW_MILLISECONDS);
+  }
+
   /** Drags something onto something else by the mouse, a little at a time; `key` is held while it is dropped. */
   async drag(from: Locator, to: Locator, key?: "Shift"): Promise<void> {
     const { keyboard, mouse } = this.page;
-    // Rows that have changed just now are drawn again for a while, and may move.
-    await this.page.waitForTimeout(REDRAW_MILLISECONDS);
+    await this.untilRowsStand();
     await from.hover();
     await mouse.down();
     const { x, y, width, height } = (await to.boundingBox())!;
