@@ -27,19 +27,17 @@ function rewrite(change: (graph: GraphRewriter) => void): Variant {
   };
 }
 
-/** Linear layers as MatMul and, where there is a bias, Add, without the reshapes around Gemm. */
+/** Linear layers with a bias as MatMul and Add, as those without one are, instead of Gemm between reshapes. */
 const asProducts = rewrite((graph) => {
   for (const gemm of graph.nodes("Gemm")) {
-    const [rows, weight, bias] = gemm.inputs as [string, string, string?];
+    const [rows, weight, bias] = gemm.inputs as [string, string, string];
     const flat = graph.producer(rows);
     const restored = graph.consumer(gemm.outputs[0]!);
     const shape = graph.producer(restored.inputs[1]!);
     const leading = graph.producer(shape.inputs[0]!);
     graph.remove(flat, gemm, restored, shape, leading, graph.producer(leading.inputs[0]!));
-    const output = restored.outputs[0];
-    const matrix = graph.op("Transpose", [weight], { perm: [1, 0] });
-    const product = graph.op("MatMul", [flat.inputs[0]!, matrix], {}, bias === undefined ? output : undefined);
-    if (bias !== undefined) graph.op("Add", [product, bias], {}, output);
+    const product = graph.op("MatMul", [flat.inputs[0]!, graph.op("Transpose", [weight], { perm: [1, 0] })]);
+    graph.op("Add", [product, bias], {}, restored.outputs[0]);
   }
 });
 
@@ -338,6 +336,18 @@ const projections: Readonly<Record<string, Variant>> = {
       const rows = isMatrix ? product.inputs[0]! : graph.op("Reshape", [product.inputs[0]!, graph.integers([-1, width])]);
       const y = graph.op("Gemm", [rows, weight], { transB: 1 }, isMatrix ? product.outputs[0] : undefined);
       if (!isMatrix) graph.op("Reshape", [y, graph.integers([2, -1, out])], {}, product.outputs[0]);
+    }
+  }),
+  "linear-gemm": rewriteProducts((graph) => {
+    for (const { product, transposed, weight } of linears(graph)) {
+      const [out, width] = graph.shape(weight) as [number, number];
+      if (/time_embed|label_emb|emb_layers/.test(weight)) continue;
+      const [sum] = graph.consumers(product.outputs[0]!);
+      const bias = sum?.operator === "Add" && graph.isWeight(sum.inputs[1]!) ? sum : undefined;
+      graph.remove(product, transposed, ...(bias ? [bias] : []));
+      const rows = graph.op("Reshape", [product.inputs[0]!, graph.integers([-1, width])]);
+      const y = graph.op("Gemm", [rows, weight, ...(bias ? [bias.inputs[1]!] : [])], { transB: 1 });
+      graph.op("Reshape", [y, graph.integers([2, -1, out])], {}, (bias ?? product).outputs[0]);
     }
   }),
   "projection-qkv-joined": rewriteProducts((graph) => {

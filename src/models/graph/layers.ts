@@ -11,22 +11,22 @@ const GROUPS = 32;
 
 /** [.., in] -> [.., out] by the module's weight and, where it has one, its bias. */
 export function linear(graph: GraphBuilder, x: string, path: string, reach: Reach): string {
+  const weight = `${path}.weight`;
+  if (!graph.has(`${path}.bias`)) return product(graph, x, weight, reach);
   if (graph.target.backend === "tensorrt") return rowsProduct(graph, x, path, reach);
-  const y = product(graph, x, `${path}.weight`, reach);
-  return graph.has(`${path}.bias`) ? graph.op("Add", [y, useWeight(graph, `${path}.bias`, reach)]) : y;
+  return graph.op("Add", [product(graph, x, weight, reach), useWeight(graph, `${path}.bias`, reach)]);
 }
 
 /**
  * A linear layer of all rows of x [.., in] in one matrix, its bias inside. For this TensorRT has kernels of its own; for MatMul and Add it
- * compiles some for each layer, which are loaded with every engine and take a second of SDXL's (BENCHMARKS.md).
+ * compiles some for each layer, which make SDXL's engine load 1.2 s and its refit 16 ms longer (BENCHMARKS.md).
  */
 function rowsProduct(graph: GraphBuilder, x: string, path: string, reach: Reach): string {
   const name = `${path}.weight`;
   const [out, width] = [graph.size(name, 0), graph.size(name, 1)];
   const weight = asMatrix(graph, name, useWeight(graph, name, reach));
-  const bias = graph.has(`${path}.bias`) ? [useWeight(graph, `${path}.bias`, reach)] : [];
   const rows = graph.op("Reshape", [x, graph.integers([-1, width])]);
-  const y = graph.op("Gemm", [rows, weight, ...bias], { transB: 1 });
+  const y = graph.op("Gemm", [rows, weight, useWeight(graph, `${path}.bias`, reach)], { transB: 1 });
   const leading = graph.op("Slice", [graph.op("Shape", [x]), graph.integers([0]), graph.integers([-1])]);
   return graph.op("Reshape", [y, graph.op("Concat", [leading, graph.integers([out])], { axis: 0 })]);
 }
