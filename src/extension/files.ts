@@ -1,8 +1,8 @@
-import { isAbsolute } from "node:path";
 import * as vscode from "vscode";
 import type { FileSummary } from "../worker/protocol.ts";
 import { setting } from "./contributions.ts";
 import { FILE_EXTENSIONS, FOLDER_MARKS, type FileForm, type FoundFile, scanFolders } from "./files/scan.ts";
+import { settingFolders } from "./files/setting-folders.ts";
 import { isIn } from "./paths.ts";
 import type { SummaryStore } from "./files/summaries.ts";
 import type { WorkerHost } from "./worker/host.ts";
@@ -23,6 +23,8 @@ export interface ModelFile {
 type FileState = Pick<ModelFile, "form" | "bytes" | "modified">;
 
 const PATTERN = `**/{${Object.keys(FOLDER_MARKS).join(",")},*{${Object.keys(FILE_EXTENSIONS).join(",")}}}`;
+/** Settings that name folders outside of the workspace. */
+const FOLDER_SETTINGS = ["enginePaths", "modelPaths"] as const;
 /** Changes come in bursts (a build writes many files): one scan after they end. */
 const QUIET_MILLISECONDS = 300;
 /** As many LoRAs and checkpoints are looked into unasked; the rest of a large collection waits until a row or a command wants it. */
@@ -59,6 +61,7 @@ export class ModelFiles implements vscode.Disposable {
   #asked = new Map<string, ModelFile | undefined>();
   #describing: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #wrongSettings = "";
 
   constructor(worker: WorkerHost, summaries: SummaryStore, log: vscode.LogOutputChannel) {
     this.#worker = worker;
@@ -67,7 +70,7 @@ export class ModelFiles implements vscode.Disposable {
     this.#subscriptions.push(
       vscode.workspace.onDidChangeWorkspaceFolders(() => this.#reset()),
       vscode.workspace.onDidChangeConfiguration((change) => {
-        if (change.affectsConfiguration("tensorrt.enginePaths") || change.affectsConfiguration("tensorrt.modelPaths")) this.#reset();
+        if (FOLDER_SETTINGS.some((name) => change.affectsConfiguration(`tensorrt.${name}`))) this.#reset();
       }),
     );
   }
@@ -146,9 +149,20 @@ export class ModelFiles implements vscode.Disposable {
 
   #bases(): (vscode.Uri | vscode.WorkspaceFolder)[] {
     const folders = (vscode.workspace.workspaceFolders ?? []).filter(({ uri }) => uri.scheme === "file");
-    const paths = [...setting("enginePaths"), ...setting("modelPaths")].filter((path) => isAbsolute(path));
+    const paths = FOLDER_SETTINGS.flatMap((name) => settingFolders(setting(name)).folders);
     const outside = paths.filter((path) => !folders.some(({ uri }) => isIn(uri.fsPath, path)));
     return [...folders, ...outside.map((path) => vscode.Uri.file(path))];
+  }
+
+  /** Settings of the wrong type name no folder; said once, until they are others. */
+  #tellWrongSettings(): void {
+    const wrong = FOLDER_SETTINGS.filter((name) => !settingFolders(setting(name)).isList).map((name) => `tensorrt.${name}`);
+    const isTold = this.#wrongSettings === wrong.join();
+    this.#wrongSettings = wrong.join();
+    if (wrong.length === 0 || isTold) return;
+    const message = vscode.l10n.t("{0} has to be a list of folders' paths. What is none is left out.", wrong.join(", "));
+    this.#log.warn(message);
+    void vscode.window.showWarningMessage(message);
   }
 
   #reset(): void {
@@ -171,6 +185,7 @@ export class ModelFiles implements vscode.Disposable {
 
   async #scanOnce(): Promise<void> {
     const start = performance.now();
+    this.#tellWrongSettings();
     const found = await scanFolders(this.#bases().map((base) => ("uri" in base ? base.uri : base).fsPath));
     const files = new Map<string, ModelFile>();
     for (const each of found) {

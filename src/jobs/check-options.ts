@@ -38,7 +38,7 @@ function describeIssue(issue: Issue, options: unknown, nameOf: (option: string) 
   const value = path.reduce<unknown>((object, step) => (object as Record<PropertyKey, unknown> | undefined)?.[step], options);
   const name = nameOf(String(key));
   const missing = value === undefined;
-  return { path, missing, message: missing ? `${name} is missing. Give it.` : `${name} ${shown(value)}: it must be ${wanted(issue)}.` };
+  return { path, missing, message: missing ? `${name} is missing. Give it.` : `${name} ${shown(value)}: it must ${demand(issue)}.` };
 }
 
 /** "cfgRescale" -> "--cfg-rescale" */
@@ -61,6 +61,12 @@ const TYPES: Readonly<Record<string, string>> = {
   object: "an object",
 };
 
+/** What the value must do, after "it must". */
+function demand(issue: Issue): string {
+  const isEmpty = issue.code === "too_small" && (issue.origin === "string" || issue.origin === "array");
+  return isEmpty ? "not be empty" : `be ${wanted(issue)}`;
+}
+
 function wanted(issue: Issue): string {
   switch (issue.code) {
     case "invalid_value":
@@ -68,9 +74,7 @@ function wanted(issue: Issue): string {
     case "invalid_type":
       return TYPES[issue.expected] ?? issue.expected;
     case "too_small":
-      return issue.origin === "string" || issue.origin === "array"
-        ? "not empty"
-        : `${issue.inclusive ? "at least" : "more than"} ${issue.minimum}`;
+      return `${issue.inclusive ? "at least" : "more than"} ${issue.minimum}`;
     case "too_big":
       return issue.origin === "array" ? "min,opt,max" : `${issue.inclusive ? "at most" : "less than"} ${issue.maximum}`;
     case "invalid_format":

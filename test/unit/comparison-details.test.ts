@@ -1,7 +1,7 @@
 import { mkdtemp, readdir, readFile, rm, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { Comparisons, type ComparisonTarget } from "../../src/jobs/comparison/comparisons.ts";
 import type { ComparisonDetail, ComparisonNumbers } from "../../src/jobs/comparison/types.ts";
 import { Inspections } from "../../src/jobs/inspection/inspections.ts";
@@ -129,6 +129,38 @@ test("layers that cannot be compared say why, and have no picture", async () => 
   });
   await expect(comparisons.tile(at("lora_unet_x"), { level: 0, x: 0, y: 0 })).rejects.toThrow("1 NaN");
   await expect(detail("lora_unet_nowhere")).rejects.toThrow("There is no layer lora_unet_nowhere.");
+});
+
+test("a layer that could not be read, which is known late, does not put away the one that is looked at since", async () => {
+  const layers = ["lora_unet_x", "lora_unet_z"] as const;
+  const [diffs, factors] = [
+    Object.fromEntries(layers.map((name) => [`${name}.diff`, { shape: [12, 10], values: randomNumbers(4, 120, 0.1) }])),
+    { ...loraModule(layers[0], { ...SIZE, seed: 1 }), ...loraModule(layers[1], { ...SIZE, seed: 2 }) },
+  ];
+  const { at } = await opened(
+    of([await writeTensors(join(folder, "diffs.safetensors"), diffs)], [await writeTensors(join(folder, "factors.safetensors"), factors)]),
+  );
+  let fail = (_error: Error): void => {};
+  const gone = new Promise<never>((_resolve, reject) => (fail = reject));
+  let merges = 0;
+  const late = { merge: (...jobs: Parameters<typeof arithmetic.merge>) => (merges++ === 0 ? gone : arithmetic.merge(...jobs)) };
+  const looked = new Comparisons(inspections, late);
+  const tile = (layer: string) => looked.tile(at(layer), { level: 0, x: 0, y: 0 });
+  /** How often the arithmetic is asked for a tile. */
+  const cost = async (layer: string): Promise<number> => {
+    const before = merges;
+    await tile(layer);
+    return merges - before;
+  };
+  const unread = tile(layers[0]);
+  await vi.waitFor(() => expect(merges).toBe(1));
+  const first = await cost(layers[1]);
+  const again = await cost(layers[1]);
+  expect(again).toBeLessThan(first);
+  fail(new Error("gone"));
+  await expect(unread).rejects.toThrow("gone");
+  expect(await cost(layers[1])).toBe(again);
+  expect(await cost(layers[0])).toBe(first);
 });
 
 test("at strength 0 a side changes nothing", async () => {

@@ -2,6 +2,7 @@ import { linkSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } 
 import { basename, join } from "node:path";
 import { expect, test } from "vitest";
 import { scanFolders } from "../../src/extension/files/scan.ts";
+import { settingFolders } from "../../src/extension/files/setting-folders.ts";
 import { SummaryStore } from "../../src/extension/files/summaries.ts";
 import { temporaryFolder } from "./jobs-support.ts";
 
@@ -104,4 +105,15 @@ test("a write that failed leaves nothing behind and stops no later one", async (
   rmSync(join(folder, "summaries.json"), { recursive: true });
   await store.save(present);
   expect(await new SummaryStore(folder, "1").get(FILE)).toEqual(SUMMARY);
+});
+
+test.each([
+  [["/a", "b", "/c"], ["/a", "/c"], true],
+  [[], [], true],
+  [["/a", 3, null, ["/b"]], ["/a"], false],
+  ["/a", [], false],
+  [{ 0: "/a" }, [], false],
+  [null, [], false],
+])("a setting that is %j names the folders %j", (value, folders, isList) => {
+  expect(settingFolders(value)).toEqual({ folders, isList });
 });

@@ -166,7 +166,7 @@ describe("options", () => {
     ["a precision that nothing builds", { precision: "fp8" }, "option.invalid", /--precision fp8 cannot be built/],
     ["an unknown precision", { precision: "fp7" }, "option.invalid", /^--precision fp7: it must be one of fp16, bf16, fp32/],
     ["an unknown component", { components: ["unit"] }, "option.invalid", /^--components unit: it must be one of unet, /],
-    ["no components", { components: [] }, "option.invalid", /^--components \[\]: it must be not empty\.$/],
+    ["no components", { components: [] }, "option.invalid", /^--components \[\]: it must not be empty\.$/],
     ["a component it does not have", { components: ["transformer"] }, "checkpoint.incomplete", /has no transformer/],
     ["an unknown option", { keepOnxx: true }, "option.invalid", /^There is no option --keep-onxx\. Leave it out\.$/],
     ["a backend that is not here", { backend: "tensorrt" }, "backend.unavailable", /^TensorRT was not found/],
@@ -177,7 +177,7 @@ describe("options", () => {
       "option.invalid",
       /^--compute-capability sm89: it must be a compute capability/,
     ],
-    ["no checkpoint", { checkpoint: "" }, "option.invalid", /^--checkpoint "": it must be not empty\.$/],
+    ["no checkpoint", { checkpoint: "" }, "option.invalid", /^--checkpoint "": it must not be empty\.$/],
   ])("refused: %s", async (_name, options, code, message) => {
     const error = await refused(options);
     expect(error.message).toMatch(message);

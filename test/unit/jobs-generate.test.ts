@@ -290,7 +290,7 @@ describe("options refused", () => {
     [{ seed: "one" }, /^--seed one: it must be a whole number\.$/],
     [{ strength: 0 }, /^--strength 0: it must be more than 0\.$/],
     [{ prompt: undefined }, /^--prompt is missing\. Give it\.$/],
-    [{ lora: [{ file: "" }] }, /^--lora "": it must be not empty\.$/],
+    [{ lora: [{ file: "" }] }, /^--lora "": it must not be empty\.$/],
     [{ output: "out.jpg" }, /out\.jpg: pictures are written as PNG/],
     [{ colour: "red" }, /^There is no option --colour\. Leave it out\.$/],
   ])("%j", async (options, message) => {

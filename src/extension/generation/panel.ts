@@ -11,7 +11,7 @@ import { engineChoices, loraChoices, stackItems, stackView } from "./choices.ts"
 import { generationHandlers } from "./handlers.ts";
 import type { HistoryRecord } from "./history.ts";
 import { defaultForm, type GenerationSession } from "./session.ts";
-import { pictureFolders } from "./sources.ts";
+import { LARGEST_BYTES, pictureFolders } from "./sources.ts";
 import { generationTexts } from "./texts.ts";
 import { removeUnusedSources } from "./unused-sources.ts";
 
@@ -116,6 +116,7 @@ class OpenPanel {
       ...(engine !== undefined && { engine }),
       samplers: settingChoices(context, "generate.sampler"),
       schedules: settingChoices(context, "generate.schedule"),
+      largestPicture: LARGEST_BYTES,
     };
     panel.webview.html = webviewHtml(panel.webview, context.extensionUri, {
       name: "generation",

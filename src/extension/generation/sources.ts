@@ -7,7 +7,7 @@ import { outputFolder } from "../outputFile.ts";
 import { isIn } from "../paths.ts";
 
 /** No picture that could be used comes near it. */
-const LARGEST_BYTES = 256 * 1024 * 1024;
+export const LARGEST_BYTES = 256 * 1024 * 1024;
 
 /** Where pictures may lie that the page shows: the workspace, and the folder that they are written to. */
 export function pictureFolders(): vscode.Uri[] {

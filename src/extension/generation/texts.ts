@@ -33,6 +33,7 @@ export function generationTexts() {
     seedOf: l10n.t("seed {0}"),
     stepsOf: l10n.t("{0} steps"),
     guidanceOf: l10n.t("guidance {0}"),
+    tooLarge: l10n.t("{0} is too large for a picture."),
     pictureOf: l10n.t("Picture of {0}"),
     previewOf: l10n.t("Preview of {0}"),
     history: l10n.t("History"),

@@ -126,13 +126,14 @@ export class Comparisons {
 
   #layer(target: ComparedLayerTarget, open: OpenSides): Promise<ShownLayer | string> {
     const key = JSON.stringify([target.a, target.b, target.base, target.state, target.layer]);
-    if (this.#shown?.key !== key) {
-      const layer = this.#readLayer(target, open);
-      this.#shown = { key, layer };
-      // What could not be read may be the next time.
-      layer.catch(() => (this.#shown = undefined));
-    }
-    return this.#shown.layer;
+    if (this.#shown?.key === key) return this.#shown.layer;
+    const shown = { key, layer: this.#readLayer(target, open) };
+    this.#shown = shown;
+    // What could not be read may be the next time; by then another layer may be looked at.
+    shown.layer.catch(() => {
+      if (this.#shown === shown) this.#shown = undefined;
+    });
+    return shown.layer;
   }
 
   async #readLayer({ layer, b }: ComparedLayerTarget, open: OpenSides): Promise<ShownLayer | string> {

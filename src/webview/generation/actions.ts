@@ -1,6 +1,7 @@
 import { HostError, type HostConnection } from "../shared/host.ts";
 import { saveState } from "../shared/page.ts";
 import { complete, insertTag, tagAt } from "./model/completion.ts";
+import { readDropped, type Dropped } from "./model/dropped.ts";
 import { restoreForm, type GenerationForm, type KeptForm } from "./model/form.ts";
 import { restoreParameters } from "./model/restore.ts";
 import type { Page, Undo } from "./page.ts";
@@ -155,14 +156,14 @@ export class Actions {
     });
   }
 
-  dropSource(picture: DroppedPicture): Promise<void> {
-    return this.#attempt(async () => this.#useSource(await this.#host.request("source/drop", picture)));
+  dropSource(dropped: Dropped): Promise<void> {
+    return this.#attempt(async () => this.#useSource(await this.#host.request("source/drop", await this.#read(dropped))));
   }
 
   /** Puts the settings that a picture holds into the form. Its LoRAs are in its prompt: those of the stack are taken off. */
-  restorePicture(picture: DroppedPicture): Promise<void> {
+  restorePicture(dropped: Dropped): Promise<void> {
     return this.#attempt(async () => {
-      const parameters = await this.#host.request("picture/parameters", picture);
+      const parameters = await this.#host.request("picture/parameters", await this.#read(dropped));
       const { host, form: before } = this.#page.state;
       const { form, unknown } = restoreParameters(before, parameters, host.engines);
       const undo = await this.#restore(form, /<lora:/i.test(form.prompt) ? [] : undefined);
@@ -259,6 +260,10 @@ export class Actions {
   #useSource(source: { readonly path: string; readonly name: string; readonly uri: string }): void {
     this.change({ source: source.path });
     this.#page.set({ source });
+  }
+
+  #read(dropped: Dropped): Promise<DroppedPicture> {
+    return readDropped(dropped, this.#page.start.largestPicture, (name) => this.#page.text("tooLarge", name));
   }
 
   #withEngine(ask: (engine: string) => Promise<unknown>): Promise<void> {

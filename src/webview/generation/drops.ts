@@ -1,6 +1,6 @@
 import type { Actions } from "./actions.ts";
+import type { Dropped } from "./model/dropped.ts";
 import type { Page } from "./page.ts";
-import type { DroppedPicture } from "./protocol.ts";
 
 /** As VS Code's explorer and the system's file managers name what is dragged. */
 const URI_LISTS = ["application/vnd.code.uri-list", "text/uri-list"];
@@ -22,19 +22,16 @@ export function listenToDrops(page: Page, actions: Actions): void {
     event.preventDefault();
     page.set({ dropTarget: undefined });
     const target = targetOf(event);
-    void pictureOf(event.dataTransfer).then((picture) => {
-      if (!picture) return undefined;
-      return target === "source" ? actions.dropSource(picture) : actions.restorePicture(picture);
-    });
+    const dropped = droppedOf(event.dataTransfer);
+    if (dropped) void (target === "source" ? actions.dropSource(dropped) : actions.restorePicture(dropped));
   });
 }
 
-async function pictureOf(dragged: DataTransfer | null): Promise<DroppedPicture | undefined> {
+function droppedOf(dragged: DataTransfer | null): Dropped | undefined {
   const uri = URI_LISTS.map((type) => dragged?.getData(type) ?? "")
     .flatMap((list) => list.split(/\r?\n/))
     .find((line) => line !== "" && !line.startsWith("#"));
   // A file from outside of VS Code has its bytes with it; its uri is one of the person's machine, which a remote host does not know.
   const file = dragged?.files[0];
-  if (file) return { name: file.name, bytes: new Uint8Array(await file.arrayBuffer()) };
-  return uri === undefined ? undefined : { uri };
+  return file ?? (uri === undefined ? undefined : { uri });
 }

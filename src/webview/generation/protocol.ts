@@ -210,4 +210,6 @@ export interface PanelStart {
   readonly engine?: string;
   readonly samplers: readonly string[];
   readonly schedules: readonly string[];
+  /** Bytes; a file that is larger is not read when it is dropped. */
+  readonly largestPicture: number;
 }
