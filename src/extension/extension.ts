@@ -28,7 +28,7 @@ import { ComparisonPanels } from "./inspector/comparison.ts";
 import { InspectorEditor } from "./inspector/editor.ts";
 import { JobRunner } from "./jobs.ts";
 import { createLog } from "./log.ts";
-import { FolderMemory, workspaceName } from "./memory.ts";
+import { FolderMemory, type Memory, WindowMemory, workspaceName } from "./memory.ts";
 import { ReportDocuments } from "./reports.ts";
 import { trackStacks } from "./stack/context.ts";
 import { Stacks } from "./stack/stacks.ts";
@@ -143,9 +143,9 @@ export function activate(context: vscode.ExtensionContext): void {
 }
 
 /** Windows on one workspace share what it remembers; a window without any has a memory of its own. */
-function memoryOf({ globalStorageUri, workspaceState }: vscode.ExtensionContext): vscode.Memento {
+function memoryOf({ globalStorageUri, workspaceState }: vscode.ExtensionContext): Memory {
   const workspace = vscode.workspace.workspaceFile ?? vscode.workspace.workspaceFolders?.[0]?.uri;
-  if (!workspace) return workspaceState;
+  if (!workspace) return new WindowMemory(workspaceState);
   return new FolderMemory(join(globalStorageUri.fsPath, "workspaces", workspaceName(workspace.toString())));
 }
 

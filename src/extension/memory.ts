@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, renameSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Memento } from "vscode";
@@ -7,12 +7,47 @@ import { replaceFile } from "./replaceFile.ts";
 
 const ENDING = ".json";
 
+/** What a workspace, or a window without any, remembers. */
+export interface Memory extends Memento {
+  /**
+   * Puts the value of a key that this window does not write under another one, at once. Of several windows that do so with one key, one gets
+   * the value and the others undefined.
+   */
+  move(from: string, to: string): unknown;
+}
+
+/** VS Code's own memory, of a window that shares it with no other. */
+export class WindowMemory implements Memory {
+  readonly #state: Memento;
+  readonly get: Memento["get"];
+
+  constructor(state: Memento) {
+    this.#state = state;
+    this.get = state.get.bind(state);
+  }
+
+  keys(): readonly string[] {
+    return this.#state.keys();
+  }
+
+  update(key: string, value: unknown): Thenable<void> {
+    return this.#state.update(key, value);
+  }
+
+  move(from: string, to: string): unknown {
+    const value = this.#state.get<unknown>(from);
+    // Both are there from now on; where writing them fails, the next window has what it was before.
+    for (const written of [this.update(to, value), this.update(from, undefined)]) written.then(undefined, () => {});
+    return value;
+  }
+}
+
 /**
  * What a workspace remembers, a file for each key. Windows on one workspace write into one folder and lose nothing of each other's: VS Code's own
  * memory is one piece for all keys, in which the window that writes last undoes what the others wrote since it was opened. A value that was read
  * or written once stays for this window what it is; keys are those that there are now.
  */
-export class FolderMemory implements Memento {
+export class FolderMemory implements Memory {
   readonly #folder: string;
   readonly #values = new Map<string, unknown>();
   /** What is not on the disk yet, by key: one key's writes keep their order. */
@@ -49,6 +84,17 @@ export class FolderMemory implements Memento {
     });
     this.#writes.set(key, written);
     return written;
+  }
+
+  move(from: string, to: string): unknown {
+    try {
+      renameSync(this.#fileOf(from), this.#fileOf(to));
+    } catch {
+      // Another window was first, or it stays where it is.
+      return undefined;
+    }
+    this.#values.delete(from);
+    return this.get(to);
   }
 
   #read(key: string): unknown {

@@ -1,8 +1,10 @@
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { KeptJobs } from "../../src/extension/generation/kept-jobs.ts";
 import { JobQueue, type QueueJob, type Queued } from "../../src/extension/generation/queue.ts";
+import { FolderMemory, type Memory, WindowMemory } from "../../src/extension/memory.ts";
 import { type Cancellation, WorkerError } from "../../src/extension/worker/connection.ts";
 import type { JobProgress } from "../../src/worker/protocol.ts";
+import { temporaryFolder } from "./jobs-support.ts";
 import { memento } from "./memento.ts";
 
 const job = (title: string): QueueJob => ({ title, seed: "1", pictures: 1 });
@@ -114,13 +116,19 @@ test("jobs left behind come before those that run already", () => {
   expect(shape(all)).toEqual(["a", ["left", "b"], undefined]);
 });
 
-test("a window takes over the jobs of windows that have ended, not of those that are open", () => {
-  const memory = memento();
-  const open = new Set([1, 2, 3]);
-  const window = (id: number) => new KeptJobs<QueueJob>(memory, id, (other) => open.has(other));
-  const jobs = (title: string) => [{ id: title, job: job(title) }];
-  void window(1).save(jobs("a"));
-  void window(2).save(jobs("b"));
+/** Windows of one workspace, by their ids; those in `open` run. */
+function windows(folder = temporaryFolder(), open = new Set([1, 2, 3])) {
+  const memory = () => new FolderMemory(folder);
+  const window = (id: number, own: Memory = memory()) => new KeptJobs<QueueJob>(own, id, (other) => open.has(other));
+  return { open, memory, window, keys: () => memory().keys() };
+}
+
+const jobs = (...titles: readonly string[]) => titles.map((title) => ({ id: title, job: job(title) }));
+
+test("a window takes over the jobs of windows that have ended, not of those that are open", async () => {
+  const { open, window, keys } = windows();
+  await window(1).save(jobs("a"));
+  await window(2).save(jobs("b"));
   const third = window(3);
   expect(third.takeLeft()).toEqual([]);
   expect(third.others).toEqual([1, 2]);
@@ -128,18 +136,77 @@ test("a window takes over the jobs of windows that have ended, not of those that
   expect(third.takeLeft()).toEqual(jobs("a"));
   expect(third.takeLeft()).toEqual([]);
   expect(third.others).toEqual([2]);
+  await third.save([]);
   // A machine that has started again gives the same ids to others.
-  expect(window(2).takeLeft()).toEqual(jobs("b"));
-  void window(2).save(jobs("c"));
-  void window(2).save([]);
-  expect(memory.keys()).toEqual([]);
+  const second = window(2);
+  expect(second.takeLeft()).toEqual(jobs("b"));
+  await second.save(jobs("c"));
+  // Its own by now.
+  expect(second.takeLeft()).toEqual([]);
+  await second.save([]);
+  expect(keys()).toEqual([]);
 });
 
-test("what another version kept and is no job is not taken over", () => {
-  const memory = memento();
-  const left = [null, { id: 3, job: job("a") }, { id: "b" }, { id: "c", job: { title: "c" } }, { id: "d", job: job("d") }];
-  void memory.update("generation.queue.7", left);
-  expect(new KeptJobs<QueueJob>(memory, 8, () => false).takeLeft()).toEqual([{ id: "d", job: job("d") }]);
-  void memory.update("generation.queue.7", "nothing");
-  expect(new KeptJobs<QueueJob>(memory, 8, () => false).takeLeft()).toEqual([]);
+test("of two windows that look at once one has the jobs", async () => {
+  const { open, memory, window } = windows();
+  await window(1).save(jobs("a"));
+  open.delete(1);
+  // The second has seen the key, and is then too late.
+  const late = memory();
+  const seen = late.keys();
+  vi.spyOn(late, "keys").mockReturnValue(seen);
+  expect([window(2).takeLeft(), window(3, late).takeLeft()]).toEqual([jobs("a"), []]);
 });
+
+test("jobs that were taken are lost by no end of the window: not before they are saved, and not before what was taken is removed", async () => {
+  const { open, memory, window, keys } = windows();
+  await window(1).save(jobs("a", "b"));
+  open.delete(1);
+  expect(window(2).takeLeft()).toEqual(jobs("a", "b"));
+  open.delete(2);
+  const own = memory();
+  const third = window(3, own);
+  expect(third.takeLeft()).toEqual(jobs("a", "b"));
+  const update = own.update.bind(own);
+  vi.spyOn(own, "update").mockImplementation((key, value) =>
+    value === undefined ? Promise.reject(new Error("killed")) : update(key, value),
+  );
+  await expect(third.save(jobs("a", "b", "c"))).rejects.toThrow("killed");
+  expect(keys()).toHaveLength(2);
+  open.delete(3);
+  open.add(4);
+  const fourth = window(4);
+  const left = fourth.takeLeft();
+  expect(left.map(({ id }) => id).toSorted()).toEqual(["a", "b", "c"]);
+  await fourth.save(left);
+  expect(keys()).toEqual(["generation.queue.4"]);
+});
+
+test("jobs that could not be saved stay where they were taken to", async () => {
+  const { open, memory, window, keys } = windows();
+  await window(1).save(jobs("a"));
+  open.delete(1);
+  const own = memory();
+  const second = window(2, own);
+  const full = vi.spyOn(own, "update").mockRejectedValue(new Error("disk full"));
+  await expect(second.save(second.takeLeft())).rejects.toThrow("disk full");
+  expect(keys()).toHaveLength(1);
+  full.mockRestore();
+  await second.save(jobs("a"));
+  expect(keys()).toEqual(["generation.queue.2"]);
+});
+
+test.each([() => new FolderMemory(temporaryFolder()), () => new WindowMemory(memento())])(
+  "what another version kept and is no job is not taken over, from memory %#",
+  async (make) => {
+    const memory = make();
+    const left = [null, { id: 3, job: job("a") }, { id: "b" }, { id: "c", job: { title: "c" } }, { id: "d", job: job("d") }];
+    await memory.update("generation.queue.7", left);
+    expect(new KeptJobs<QueueJob>(memory, 8, () => false).takeLeft()).toEqual(jobs("d"));
+    await memory.update("generation.queue.7", "nothing");
+    const kept = new KeptJobs<QueueJob>(memory, 9, () => false);
+    expect(kept.takeLeft()).toEqual(jobs("d"));
+    await kept.save([]);
+    expect(memory.keys()).toEqual([]);
+  },
+);

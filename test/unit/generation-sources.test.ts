@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { KeptJobs } from "../../src/extension/generation/kept-jobs.ts";
 import { removeUnusedSources } from "../../src/extension/generation/unused-sources.ts";
+import { WindowMemory } from "../../src/extension/memory.ts";
 import { temporaryFolder } from "./jobs-support.ts";
 import { memento } from "./memento.ts";
 
@@ -31,7 +32,7 @@ test("of the pictures to start from stay those that the form, the history or a w
     { id: "b", form: { source: ofHistory } },
   ]);
   const job = { title: "t", seed: "1", pictures: 1, work: { options: { image: ofQueue } } };
-  await new KeptJobs(memory, 7, () => true).save([{ id: "c", job }]);
+  await new KeptJobs(new WindowMemory(memory), 7, () => true).save([{ id: "c", job }]);
   await removeUnusedSources(folder, memory);
   expect(paths.filter((path) => existsSync(path))).toEqual([ofForm, ofHistory, ofQueue]);
   expect(existsSync(unused)).toBe(false);
