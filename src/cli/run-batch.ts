@@ -2,6 +2,7 @@ import { relative } from "node:path";
 import { performance } from "node:perf_hooks";
 import type { GenerateResult } from "../jobs/results.ts";
 import { BatchResults, keysOf, type BatchEntry } from "./batch-results.ts";
+import { withBatchClaimed } from "./batch-claim.ts";
 import type { Command } from "./command.ts";
 import { describeError } from "./output.ts";
 import { milliseconds } from "./words.ts";
@@ -33,9 +34,13 @@ export interface BatchSummary {
 
 /**
  * Runs the jobs of a batch file in order and keeps their results beside it. Jobs that an earlier run has done are skipped; one that fails
- * does not end the batch, and is tried again by the next run.
+ * does not end the batch, and is tried again by the next run. Throws "batch.running" where another process runs the file.
  */
-export async function runBatch(path: string, commands: readonly Command[], overwrite: boolean, runner: BatchRunner): Promise<BatchSummary> {
+export function runBatch(path: string, commands: readonly Command[], overwrite: boolean, runner: BatchRunner): Promise<BatchSummary> {
+  return withBatchClaimed(path, () => runJobs(path, commands, overwrite, runner));
+}
+
+async function runJobs(path: string, commands: readonly Command[], overwrite: boolean, runner: BatchRunner): Promise<BatchSummary> {
   const results = await BatchResults.open(path);
   const keys = keysOf(commands);
   const counts = { done: 0, skipped: 0, failed: 0 };

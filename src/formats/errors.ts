@@ -26,6 +26,7 @@ export type ErrorCode =
   | "gpu.failed"
   | "option.invalid"
   | "png.noParameters"
+  | "batch.running"
   | "worker.died"
   | "cancelled"
   | "internal";

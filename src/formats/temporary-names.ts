@@ -28,7 +28,28 @@ function processNamespace(): string {
 export function temporarySibling(path: string): string {
   const absolute = resolve(path);
   const writer = `${MACHINE}-${process.pid}-${randomBytes(6).toString("hex")}`;
-  return join(dirname(absolute), `.${basename(absolute).slice(0, KEPT_CHARACTERS)}.${writer}.tmp`);
+  return join(dirname(absolute), `.${keptName(absolute)}.${writer}.tmp`);
+}
+
+/** Process ids of those on this machine that run and have names of a path's `temporarySibling`, besides the one called `own`. */
+export async function writersOf(path: string, own: string): Promise<number[]> {
+  const absolute = resolve(path);
+  const start = `.${keptName(absolute)}.`;
+  const names = await readdir(dirname(absolute));
+  return names.flatMap((name) => {
+    const writer = name.startsWith(start) && name !== basename(own) ? writerOf(name) : undefined;
+    return writer !== undefined && isRunning(writer) ? [writer] : [];
+  });
+}
+
+function keptName(path: string): string {
+  return basename(path).slice(0, KEPT_CHARACTERS);
+}
+
+/** The process of this machine that calls something so before it is finished. */
+function writerOf(name: string): number | undefined {
+  const [, machine, writer] = PATTERN.exec(name) ?? [];
+  return machine === MACHINE ? Number(writer) : undefined;
 }
 
 const cleaned = new Map<string, Promise<void>>();
@@ -45,8 +66,8 @@ export function removeAbandoned(folder: string): Promise<void> {
 async function removeThose(folder: string): Promise<void> {
   const names = await readdir(folder).catch((): string[] => []);
   const abandoned = names.filter((name) => {
-    const [, machine, writer] = PATTERN.exec(name) ?? [];
-    return machine === MACHINE && !isRunning(Number(writer));
+    const writer = writerOf(name);
+    return writer !== undefined && !isRunning(writer);
   });
   // What cannot be removed is not in the way.
   await Promise.all(abandoned.map((name) => rm(join(folder, name), { recursive: true, force: true }).catch(() => undefined)));

@@ -1,6 +1,6 @@
 import type { ChildProcess } from "node:child_process";
-import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
 import { beforeAll, beforeEach, expect, test } from "vitest";
 import { keysOf } from "../../src/cli/batch-results.ts";
 import { CHECKPOINT, cli, filesUnder, run, temporaryFolder } from "./jobs-support.ts";
@@ -83,6 +83,24 @@ test.each(["SIGKILL", "SIGINT"] as const)("a run that %s ended goes on where it 
   const again = await runBatch();
   expect([again.code, states(again.lines)]).toEqual([0, ["1 skipped", "2 done", "3 done"]]);
   expect(readFileSync(join(place, "b.png")).subarray(1, 4).toString()).toBe("PNG");
+});
+
+test("a second run is refused while the first one runs, and takes none of its jobs for a killed run's", async () => {
+  write({ seed: 1, output: "a.png", steps: 400 }, { seed: 2, output: "b.png" });
+  let second: ReturnType<typeof runBatch> | undefined;
+  let first = 0;
+  const ended = await runBatch([], (child, stdout) => {
+    if (second || !stdout.includes('"message":"step 1/400"')) return;
+    first = child.pid!;
+    // The one that runs waits, however long the second takes to begin.
+    child.kill("SIGSTOP");
+    second = runBatch().finally(() => child.kill("SIGCONT"));
+  });
+  const refused = await second!;
+  expect([refused.code, states(refused.lines)]).toEqual([1, []]);
+  expect(refused.stderr).toContain(`pictures.tensorrt.jsonl is being run by process ${first}. Wait for its end, or stop it.`);
+  expect([ended.code, states(ended.lines)]).toEqual([0, ["1 done", "2 done"]]);
+  expect(readdirSync(place).toSorted()).toEqual(["a.png", "b.png", basename(batch), basename(results)].toSorted());
 });
 
 test("a picture that was there before the batch is not replaced", async () => {
