@@ -29,6 +29,7 @@ import { InspectorEditor } from "./inspector/editor.ts";
 import { JobRunner } from "./jobs.ts";
 import { createLog } from "./log.ts";
 import { FolderMemory, type Memory, WindowMemory, workspaceName } from "./memory.ts";
+import { carryOver, renew } from "./olderMemory.ts";
 import { ReportDocuments } from "./reports.ts";
 import { trackStacks } from "./stack/context.ts";
 import { Stacks } from "./stack/stacks.ts";
@@ -53,7 +54,7 @@ export function activate(context: vscode.ExtensionContext): void {
   const files = new ModelFiles(worker, new SummaryStore(context.storageUri?.fsPath, version), log);
   const jobs = new JobRunner(worker, log);
   const reports = new ReportDocuments();
-  const memory = memoryOf(context);
+  const memory = memoryOf(context, log);
   const stacks = new Stacks(worker, memory, log);
   const problems = new EngineProblems(files, worker, log);
   const stackView = new StackView(stacks, (change) => jobs.interactively(change));
@@ -143,10 +144,20 @@ export function activate(context: vscode.ExtensionContext): void {
 }
 
 /** Windows on one workspace share what it remembers; a window without any has a memory of its own. */
-function memoryOf({ globalStorageUri, workspaceState }: vscode.ExtensionContext): Memory {
+function memoryOf({ globalStorageUri, workspaceState }: vscode.ExtensionContext, log: vscode.LogOutputChannel): Memory {
+  const onError = (error: unknown): void => log.warn(`What an older version remembered was not carried over: ${String(error)}`);
   const workspace = vscode.workspace.workspaceFile ?? vscode.workspace.workspaceFolders?.[0]?.uri;
-  if (!workspace) return new WindowMemory(workspaceState);
-  return new FolderMemory(join(globalStorageUri.fsPath, "workspaces", workspaceName(workspace.toString())));
+  if (!workspace) {
+    renew(workspaceState).catch(onError);
+    return new WindowMemory(workspaceState);
+  }
+  const folder = join(globalStorageUri.fsPath, "workspaces", workspaceName(workspace.toString()));
+  try {
+    carryOver(workspaceState, folder);
+  } catch (error) {
+    onError(error);
+  }
+  return new FolderMemory(folder);
 }
 
 /** VS Code waits for the worker to free its engines. */

@@ -107,8 +107,13 @@ export class FolderMemory implements Memory {
   }
 
   #fileOf(key: string): string {
-    return join(this.#folder, encodeURIComponent(key) + ENDING);
+    return memoryFile(this.#folder, key);
   }
+}
+
+/** The file of a key. */
+export function memoryFile(folder: string, key: string): string {
+  return join(folder, encodeURIComponent(key) + ENDING);
 }
 
 /** The key of what is remembered of a file or folder: keys are names of files, which are short. */

@@ -21,6 +21,11 @@ const PREFIX = "generation.history.";
 /** Digits of a time in milliseconds, so that keys sort as times do. */
 const TIME_DIGITS = 15;
 
+/** The key of a record that was added at a time in milliseconds. */
+export function historyKey(time: number, id: string): string {
+  return `${PREFIX}${String(time).padStart(TIME_DIGITS, "0")}.${id}`;
+}
+
 /** The records of a workspace, each under a key of its own: what another window adds or takes away is left as it is. */
 export class History {
   readonly #memory: Memento;
@@ -39,7 +44,7 @@ export class History {
 
   /** Adds a record; those beyond what is kept go. */
   async add(record: HistoryRecord, now = Date.now()): Promise<void> {
-    const added = this.#memory.update(`${PREFIX}${String(now).padStart(TIME_DIGITS, "0")}.${record.id}`, record);
+    const added = this.#memory.update(historyKey(now, record.id), record);
     await Promise.all([
       added,
       ...this.#keys()

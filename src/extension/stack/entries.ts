@@ -1,4 +1,6 @@
+import { resolve } from "node:path";
 import type { StackItem } from "../../worker/protocol.ts";
+import { pathKey } from "../memory.ts";
 
 /** A LoRA or delta of a stack. A file stands in a stack once: its path tells the entries apart. */
 export interface StackEntry {
@@ -11,6 +13,11 @@ export interface StackEntry {
 }
 
 export type Stack = readonly StackEntry[];
+
+/** Each engine's stack is remembered by itself: another window may change those of others. */
+export function stackKey(engine: string): string {
+  return pathKey("stack", resolve(engine));
+}
 
 /** Whether what was kept, perhaps by another version, or what a page has sent, is a stack. */
 export function isStack(value: unknown): value is Stack {

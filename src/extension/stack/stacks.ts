@@ -2,8 +2,7 @@ import { resolve } from "node:path";
 import * as vscode from "vscode";
 import type { AppliedStack, Jobs, LoadedEngine } from "../../worker/protocol.ts";
 import type { WorkerHost } from "../worker/host.ts";
-import { pathKey } from "../memory.ts";
-import { isSameStack, isStack, type Stack } from "./entries.ts";
+import { isSameStack, isStack, stackKey, type Stack } from "./entries.ts";
 
 type LoraReference = NonNullable<Jobs["generate"]["options"]["lora"]>[number];
 
@@ -63,7 +62,7 @@ export class Stacks implements vscode.Disposable {
   }
 
   of(engine: string): Stack {
-    const kept = this.#memory.get<unknown>(keyOf(engine));
+    const kept = this.#memory.get<unknown>(stackKey(engine));
     return isStack(kept) ? kept : [];
   }
 
@@ -86,7 +85,7 @@ export class Stacks implements vscode.Disposable {
     const stack = edit(this.of(path));
     // Programs and pages give what they like; what is none could not be read again.
     if (!isStack(stack)) throw new Error(vscode.l10n.t("A stack holds files, each with a number as its scale."));
-    const kept = this.#memory.update(keyOf(path), stack.length > 0 ? stack : undefined);
+    const kept = this.#memory.update(stackKey(path), stack.length > 0 ? stack : undefined);
     this.#changed.fire();
     await kept;
     return this.#loaded.includes(path) ? this.#apply(path) : undefined;
@@ -94,7 +93,7 @@ export class Stacks implements vscode.Disposable {
 
   /** Forgets the stack of an engine that is no more. */
   async forget(engine: string): Promise<void> {
-    if (this.of(engine).length > 0) await this.#memory.update(keyOf(engine), undefined);
+    if (this.of(engine).length > 0) await this.#memory.update(stackKey(engine), undefined);
   }
 
   dispose(): void {
@@ -153,9 +152,4 @@ export class Stacks implements vscode.Disposable {
     if (this.#loaded.includes(path)) this.#states.set(path, state);
     this.#changed.fire();
   }
-}
-
-/** Each engine's stack is remembered by itself: another window may change those of others. */
-function keyOf(engine: string): string {
-  return pathKey("stack", resolve(engine));
 }
