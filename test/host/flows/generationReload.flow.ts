@@ -59,7 +59,9 @@ export const flow: Flow = {
     const other = await openWindow();
     const second = await GenerationPage.open(other);
     assert.equal(await second.frame.getByText("The window was reloaded during a job.").count(), 0);
-    assert.equal(await second.thumbnails.count(), 2);
+    // Two, or three where the first window's job was done before this one stood.
+    const kept = await second.thumbnails.count();
+    assert.ok(kept >= 2 && kept <= writtenPictures(workspace).length, `${kept} pictures in the second window's history`);
     await second.type({ prompt: "crown", steps: "8" });
     await second.generate.click();
     await until("both pictures", () => writtenPictures(workspace).length === 4, 120_000);
