@@ -150,9 +150,12 @@ export class Workbench {
 
   /** Opens a row's context menu and takes the item with this text; by key, as menus ignore clicks while they open. */
   async contextMenu(row: Locator, item: string): Promise<void> {
+    await this.untilRowsStand();
     await row.click({ button: "right" });
     const entry = this.page.locator(".monaco-menu .action-item").filter({ hasText: item });
     await entry.hover();
+    // The menu follows the mouse a moment later.
+    await entry.and(this.page.locator(".focused")).waitFor();
     await this.page.keyboard.press("Enter");
     await entry.waitFor({ state: "detached" });
   }
