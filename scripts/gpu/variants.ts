@@ -326,30 +326,27 @@ function groupsOf(all: readonly Linear[], pattern: RegExp): Linear[][] {
   return [...groups.values()];
 }
 
-const projections: Readonly<Record<string, Variant>> = {
-  "linear-matmul": asProducts,
-  "linear-gemm-bias-outside": rewriteProducts((graph) => {
+/** Every linear layer as Gemm, its bias inside or added behind it. */
+function asGemm(isBiasInside: boolean): Variant {
+  return rewriteProducts((graph) => {
     for (const { product, transposed, weight } of linears(graph)) {
       const [out, width] = graph.shape(weight) as [number, number];
       const isMatrix = /time_embed|label_emb|emb_layers/.test(weight);
-      graph.remove(product, transposed);
+      const [next] = graph.consumers(product.outputs[0]!);
+      const sum = isBiasInside && next?.operator === "Add" && graph.isWeight(next.inputs[1]!) ? next : undefined;
+      graph.remove(product, transposed, ...(sum ? [sum] : []));
       const rows = isMatrix ? product.inputs[0]! : graph.op("Reshape", [product.inputs[0]!, graph.integers([-1, width])]);
-      const y = graph.op("Gemm", [rows, weight], { transB: 1 }, isMatrix ? product.outputs[0] : undefined);
-      if (!isMatrix) graph.op("Reshape", [y, graph.integers([2, -1, out])], {}, product.outputs[0]);
+      const output = (sum ?? product).outputs[0];
+      const y = graph.op("Gemm", [rows, weight, ...(sum ? [sum.inputs[1]!] : [])], { transB: 1 }, isMatrix ? output : undefined);
+      if (!isMatrix) graph.op("Reshape", [y, graph.integers([2, -1, out])], {}, output);
     }
-  }),
-  "linear-gemm": rewriteProducts((graph) => {
-    for (const { product, transposed, weight } of linears(graph)) {
-      const [out, width] = graph.shape(weight) as [number, number];
-      if (/time_embed|label_emb|emb_layers/.test(weight)) continue;
-      const [sum] = graph.consumers(product.outputs[0]!);
-      const bias = sum?.operator === "Add" && graph.isWeight(sum.inputs[1]!) ? sum : undefined;
-      graph.remove(product, transposed, ...(bias ? [bias] : []));
-      const rows = graph.op("Reshape", [product.inputs[0]!, graph.integers([-1, width])]);
-      const y = graph.op("Gemm", [rows, weight, ...(bias ? [bias.inputs[1]!] : [])], { transB: 1 });
-      graph.op("Reshape", [y, graph.integers([2, -1, out])], {}, (bias ?? product).outputs[0]);
-    }
-  }),
+  });
+}
+
+const projections: Readonly<Record<string, Variant>> = {
+  "linear-matmul": asProducts,
+  "linear-gemm": asGemm(true),
+  "linear-gemm-bias-outside": asGemm(false),
   "projection-qkv-joined": rewriteProducts((graph) => {
     for (const group of groupsOf(linears(graph), /^(.*attn1)\.to_[qkv]\.weight$/)) joinLinears(graph, group);
   }),
